@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * loop.c: the turn, and who runs on which stack.
+ *
+ * DESIGN
+ *
+ * A turn: do what was put off to its end (outgoing batches), take the inbox, and run a snapshot
+ * of the ready queue. With nothing to run: read the clock, fire timers, spin a little for the
+ * inbox, then sleep in the poller. While there is always something to run, the clock is read every
+ * 64 callbacks, and descriptors are polled, without blocking, once a quantum.
+ *
+ * The dispatcher is the frame that runs the turns. It calls tasks and handlers directly, on its
+ * own stack. When one of them suspends, that stack stays with it, and a fresh stack with a fresh
+ * frame takes the dispatcher's role over in the middle of the batch (all of its state is in the
+ * loop). A suspended fiber is resumed by switching to its stack and back; when it ends, control
+ * returns into the old dispatcher frame below it, which sees that the role has moved, gives its
+ * stack up, and switches to the dispatcher.
+ *
+ * INVARIANTS
+ *
+ *   running == dispatcher  <=>  the dispatcher, or what it called directly, is executing
+ *   spare != NULL          while a fiber runs on the dispatcher's stack: suspending can't fail
+ *   batch and ready hold each node at most once
+ */
+#include "loop_internal.h"
+
+#include "fiber_internal.h"
+#include "sanitizer_internal.h"
+
+#include <errno.h>
+
+_Thread_local tr_loop *tri_current_loop __attribute__((tls_model("initial-exec")));
+
+/* ---- switching -------------------------------------------------------------- */
+
+/* With TSan the two calls must stand in one frame: its shadow call stack is per fiber. */
+static void switch_stacks(tr_loop *loop, tri_stack *from, tri_stack *to, bool from_ends) {
+    loop->running = to;
+#if TRI_ASAN
+    __sanitizer_start_switch_fiber(from_ends ? NULL : &from->asan_fake, to->low, to->size);
+#else
+    (void)from_ends;
+#endif
+#if TRI_TSAN
+    __tsan_switch_to_fiber(to->tsan_fiber, 0);
+#endif
+    tri_context_switch(&from->sp, to->sp);
+#if TRI_ASAN
+    __sanitizer_finish_switch_fiber(from->asan_fake, NULL, NULL);
+#endif
+}
+
+static void dispatch(tr_loop *loop);
+
+/* First frame of a stack that takes the dispatcher's role over. */
+static void dispatcher_entry(void *arg) {
+    tr_loop *loop = arg;
+#if TRI_ASAN
+    const void *from_low;
+    size_t from_size;
+    __sanitizer_finish_switch_fiber(NULL, &from_low, &from_size);
+    if (loop->native.low == NULL) { /* the first switch of all leaves the thread's own stack */
+        loop->native.low = (char *)(uintptr_t)from_low;
+        loop->native.size = from_size;
+    }
+#endif
+    dispatch(loop);
+    loop->retired = loop->running;
+    switch_stacks(loop, loop->running, &loop->native, true);
+    TRI_ASSERT(!"a stack that was given up runs again");
+}
+
+static void hand_over(tr_loop *loop, tri_stack *from, tri_stack *fresh) {
+    loop->dispatcher = fresh;
+    fresh->sp = tri_context_make(fresh->low, fresh->size, dispatcher_entry, loop);
+    switch_stacks(loop, from, fresh, false);
+}
+
+void tri_loop_switch_away(tr_loop *loop) {
+    tri_stack *from = loop->running;
+    if (from != loop->dispatcher) {
+        switch_stacks(loop, from, loop->dispatcher, false);
+        return;
+    }
+    tri_stack *fresh = loop->spare;
+    TRI_ASSERT(fresh != NULL);
+    loop->spare = NULL;
+    hand_over(loop, from, fresh);
+}
+
+/* The stack that was just left for good is the warmest one for the next suspension. */
+static void reuse_retired(tr_loop *loop) {
+    tri_stack *stack = loop->retired;
+    if (stack == NULL) {
+        return;
+    }
+    loop->retired = NULL;
+    if (loop->spare == NULL && !TRI_ASAN && !TRI_TSAN && stack->is_guarded) {
+        loop->spare = stack;
+    } else {
+        tri_stack_put(&loop->stacks, stack);
+    }
+}
+
+void tri_loop_resume(tr_loop *loop, tri_fiber *fiber) {
+    tri_stack *stack = fiber->stack;
+    TRI_ASSERT(stack != NULL);
+    fiber->stack = NULL;
+    loop->current = fiber;
+    switch_stacks(loop, loop->dispatcher, stack, false);
+    loop->current = NULL;
+    reuse_retired(loop);
+}
+
+/* ---- one turn ------------------------------------------------------------------- */
+
+tr_time tri_loop_update_now(tr_loop *loop) {
+    loop->now = loop->seams.now(loop->seams.arg);
+    loop->clock_credit = TRI_CLOCK_EVERY;
+    return loop->now;
+}
+
+static void run_flushes(tr_loop *loop) {
+    tri_flush *flush = loop->flushes;
+    loop->flushes = NULL;
+    while (flush != NULL) {
+        tri_flush *next = flush->next;
+        flush->is_queued = false;
+        flush->run(loop, flush);
+        flush = next;
+    }
+}
+
+static void take_inbox(tr_loop *loop) {
+    tri_node *node = tri_inbox_take(&loop->inbox);
+    while (node != NULL) {
+        tri_node *next = node->next;
+        node->run(loop, node);
+        node = next;
+    }
+}
+
+static void fire_timers(tr_loop *loop) {
+    tri_timer *timer;
+    tri_timers_advance(&loop->timers, loop->now);
+    while ((timer = tri_timers_pop_due(&loop->timers)) != NULL) {
+        timer->fire(loop, timer);
+    }
+}
+
+static void poll_until(tr_loop *loop, tr_time deadline) {
+    loop->stats.polls++;
+    int err = loop->seams.poller->poll(loop->poller, loop->now, deadline);
+    if (TRI_UNLIKELY(err < 0)) {
+        tr_log(TR_LOG_ERROR, "the poller failed: %s", tr_err_text(err));
+    }
+    loop->polled_at = tri_loop_update_now(loop);
+}
+
+/* Every 64 callbacks, in the middle of a batch: time passes and the world may have news. What it
+ * wakes goes to the next turn. */
+static void tick(tr_loop *loop) {
+    loop->stats.callbacks += TRI_CLOCK_EVERY;
+    tri_loop_update_now(loop);
+    fire_timers(loop);
+    if (loop->now - loop->polled_at >= TRI_POLL_QUANTUM) {
+        if (loop->flushes != NULL) {
+            run_flushes(loop);
+        }
+        if (tri_inbox_has_work(&loop->inbox)) {
+            take_inbox(loop);
+        }
+        poll_until(loop, 0);
+    }
+}
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Busy wait for the inbox where that pays: a wake-up costs the other side a system call and this
+ * side a sleep. A spin that finds nothing halves the next one, one that finds work doubles it. */
+static bool spin(tr_loop *loop, tr_time deadline) {
+    tr_time end = loop->now + loop->spin;
+    if (deadline < end) {
+        end = deadline;
+    }
+    while (loop->now < end) {
+        for (int i = 0; i < 64; i++) {
+            if (tri_inbox_has_work(&loop->inbox)) {
+                loop->spin = loop->spin * 2 < TRI_SPIN_MAX ? loop->spin * 2 : TRI_SPIN_MAX;
+                return true;
+            }
+            relax();
+        }
+        tri_loop_update_now(loop);
+    }
+    return false;
+}
+
+/* Nothing to run: fire timers, or wait for what comes first. */
+static void wait_for_work(tr_loop *loop) {
+    loop->stats.callbacks += (uint64_t)(TRI_CLOCK_EVERY - loop->clock_credit);
+    tri_loop_update_now(loop);
+    fire_timers(loop);
+    if (loop->ready != NULL || loop->flushes != NULL) {
+        return;
+    }
+    tr_time deadline = tri_timers_next(&loop->timers);
+    if (loop->spin > 0 && spin(loop, deadline)) {
+        return;
+    }
+    if (!tri_inbox_park(&loop->inbox)) {
+        return;
+    }
+    tr_time slept_at = loop->now;
+    loop->stats.parks++;
+    poll_until(loop, deadline);
+    tri_inbox_unpark(&loop->inbox);
+    if (loop->spin > 0) {
+        /* Short sleeps mean that a spin would have paid. */
+        bool was_short = loop->now - slept_at < 4 * TRI_SPIN_MAX;
+        tr_time next = was_short ? loop->spin * 2 : loop->spin / 2;
+        loop->spin = next < TR_US ? TR_US : next > TRI_SPIN_MAX ? TRI_SPIN_MAX : next;
+    }
+    fire_timers(loop);
+}
+
+/* Prepare the next batch. False: the loop was stopped and has nothing left to run. */
+static bool turn(tr_loop *loop) {
+    for (;;) {
+        if (loop->flushes != NULL) {
+            run_flushes(loop);
+        }
+        if (tri_inbox_has_work(&loop->inbox)) {
+            take_inbox(loop);
+        }
+        if (loop->ready != NULL) {
+            break;
+        }
+        if (loop->is_stopping) {
+            return false;
+        }
+        wait_for_work(loop);
+    }
+    loop->batch = loop->ready;
+    loop->ready = NULL;
+    loop->ready_tail = &loop->ready;
+    loop->stats.turns++;
+    return true;
+}
+
+static void dispatch(tr_loop *loop) {
+    do {
+        tri_node *node;
+        while ((node = loop->batch) != NULL) {
+            loop->batch = node->next;
+            if (TRI_UNLIKELY(--loop->clock_credit <= 0)) {
+                tick(loop);
+            }
+            node->run(loop, node);
+            if (loop->running != loop->dispatcher) {
+                /* The fiber that was called here suspended, and has ended now: the role has
+                 * moved to another stack, and this one is done. */
+                loop->retired = loop->running;
+                switch_stacks(loop, loop->running, loop->dispatcher, true);
+            }
+        }
+    } while (turn(loop));
+}
+
+/* ---- running --------------------------------------------------------------------- */
+
+void tri_loop_run(tr_loop *loop) {
+    tri_stack *first = loop->spare;
+    TRI_ASSERT(first != NULL);
+    loop->spare = NULL;
+    loop->running = &loop->native;
+#if TRI_TSAN
+    loop->native.tsan_fiber = __tsan_get_current_fiber();
+#endif
+    hand_over(loop, &loop->native, first);
+    tri_stack_put(&loop->stacks, loop->retired);
+    loop->retired = NULL;
+    loop->dispatcher = NULL;
+}
+
+void tri_loop_stop(tr_loop *loop) {
+    loop->is_stopping = true;
+}
+
+int tri_loop_enter(tr_loop *loop) {
+    tri_current_loop = loop;
+    loop->spare = tri_stack_get(&loop->stacks);
+    if (loop->spare == NULL) {
+        return -ENOMEM;
+    }
+    int err = loop->seams.poller->open(loop->seams.arg, loop->inbox.wake_fd, &loop->poller);
+    if (err < 0) {
+        return err;
+    }
+    err = tri_overflow_enter(&loop->overflow, &loop->stacks, tri_loop_overflow_name);
+    if (err < 0) {
+        loop->seams.poller->close(loop->poller);
+        loop->poller = NULL;
+        return err;
+    }
+    tri_inbox_open(&loop->inbox);
+    tri_timers_init(&loop->timers, tri_loop_update_now(loop));
+    loop->polled_at = loop->now;
+    return 0;
+}
+
+void tri_loop_leave(tr_loop *loop) {
+    tri_node *node = tri_inbox_close(&loop->inbox);
+    while (node != NULL) {
+        tri_node *next = node->next;
+        node->run(loop, node);
+        node = next;
+    }
+    for (int slot = TRI_EXT_COUNT - 1; slot >= 0; slot--) {
+        if (loop->ext[slot] != NULL) {
+            loop->ext[slot]->close(loop, loop->ext[slot]);
+        }
+    }
+    if (loop->poller != NULL) {
+        tri_overflow_leave(&loop->overflow);
+        loop->seams.poller->close(loop->poller);
+        loop->poller = NULL;
+    }
+    tri_handles_free(loop);
+    if (loop->spare != NULL) {
+        tri_stack_put(&loop->stacks, loop->spare);
+        loop->spare = NULL;
+    }
+    tri_current_loop = NULL;
+}
+
+void tr_loop_get_stats(tr_loop *loop, struct tr_loop_stats *ret_stats) {
+    TRI_USAGE(loop == tri_current_loop, "tr_loop_get_stats", "the loop of this thread only");
+    *ret_stats = loop->stats;
+    ret_stats->callbacks += (uint64_t)(TRI_CLOCK_EVERY - loop->clock_credit);
+    ret_stats->tasks = loop->task_count;
+    ret_stats->timers = loop->timers.count;
+    ret_stats->stacks = loop->stacks.in_use;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * switch_asm.c: the first frame of a new stack, for the assembly switches.
+ */
+#include "fiber_internal.h"
+
+#include <stdint.h>
+#include <string.h>
+
+void tri_context_start(void);
+
+#if defined(__x86_64__)
+
+/* As tri_context_switch() pops them. */
+struct frame {
+    uintptr_t r15, r14, r13, r12, rbx, rbp, rip;
+};
+
+void *tri_context_make(char *low, size_t size, tri_entry_fn *entry, void *arg) {
+    /* At the entry of tri_context_start the stack pointer is a multiple of 16, so that the call
+     * in it leaves the callee's frame aligned as the ABI wants. */
+    struct frame *frame = (void *)(low + size - 64 - sizeof *frame);
+    memset(frame, 0, sizeof *frame);
+    frame->r12 = (uintptr_t)entry;
+    frame->r13 = (uintptr_t)arg;
+    frame->rip = (uintptr_t)tri_context_start;
+    return frame;
+}
+
+#elif defined(__aarch64__)
+
+struct frame {
+    uintptr_t x29, x30, x19, x20, x21_to_x28[8];
+    double d8_to_d15[8];
+};
+
+void *tri_context_make(char *low, size_t size, tri_entry_fn *entry, void *arg) {
+    struct frame *frame = (void *)(low + size - 64 - sizeof *frame);
+    memset(frame, 0, sizeof *frame);
+    frame->x19 = (uintptr_t)entry;
+    frame->x20 = (uintptr_t)arg;
+    frame->x30 = (uintptr_t)tri_context_start;
+    return frame;
+}
+
+#else
+#error "no assembly switch for this architecture: configure with -DTROUPE_SWITCH=ucontext"
+#endif
