@@ -44,7 +44,7 @@ if(TROUPE_WERROR)
 endif()
 # The roles of loops and tasks, checked on our own sources.
 if(CMAKE_C_COMPILER_ID MATCHES "Clang")
-  list(APPEND TROUPE_C_WARNINGS -Wthread-safety)
+  list(APPEND TROUPE_C_WARNINGS -Wthread-safety -Wno-string-conversion)
   set(TROUPE_THREAD_ANALYSIS TR_THREAD_ANALYSIS)
 endif()
 

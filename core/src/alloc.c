@@ -26,8 +26,7 @@ static __attribute__((noinline, cold)) bool armed_must_fail(void) {
 
 static inline bool must_fail(void) {
     /* Relaxed: as above. */
-    return TRI_UNLIKELY(atomic_load_explicit(&is_armed, memory_order_relaxed)) &&
-           armed_must_fail();
+    return TRI_UNLIKELY(atomic_load_explicit(&is_armed, memory_order_relaxed)) && armed_must_fail();
 }
 
 /* NULL means out of memory and nothing else: an empty object has an address too. */
@@ -40,6 +39,11 @@ void *tri_malloc(size_t size) {
 }
 
 void *tri_calloc(size_t count, size_t size) {
+    size_t bytes;
+    /* calloc checks too, but sanitizers make it an abort. */
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        return NULL;
+    }
     return must_fail() ? NULL : calloc(at_least_one(count), at_least_one(size));
 }
 

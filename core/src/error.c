@@ -15,12 +15,10 @@ const char *tr_err_name(int err) {
     }
     switch (err) {
 #define NAME_CASE(name, number, text) \
-    case number:                      \
-        return #name;
+    case number: return #name;
         TR_ERROR_MAP(NAME_CASE)
 #undef NAME_CASE
-    default:
-        break;
+    default: break;
     }
     const char *name = err >= LOWEST_ERRNO ? strerrorname_np(-err) : NULL;
     return name != NULL ? name : "E?";
@@ -32,12 +30,10 @@ const char *tr_err_text(int err) {
     }
     switch (err) {
 #define TEXT_CASE(name, number, text) \
-    case number:                      \
-        return text;
+    case number: return text;
         TR_ERROR_MAP(TEXT_CASE)
 #undef TEXT_CASE
-    default:
-        break;
+    default: break;
     }
     const char *text = err >= LOWEST_ERRNO ? strerrordesc_np(-err) : NULL;
     return text != NULL ? text : "unknown error";

@@ -39,6 +39,9 @@ bool tri_fiber_enter(tr_loop *loop, tri_fiber *fiber) {
 void tri_fiber_leave(tr_loop *loop, tri_fiber *fiber) {
     TRI_ASSERT(loop->current == fiber);
     TRI_USAGE(fiber->scopes == NULL, "tr_timeout_begin", "each scope must be ended by its task");
+    if (TRI_UNLIKELY(fiber->held != NULL)) {
+        fiber->release(loop, fiber);
+    }
     loop->current = NULL;
 }
 

@@ -14,6 +14,7 @@ struct tr_handle {
     tr_callback_fn *fn;  /* (L) NULL once it was called or cancelled */
     void *arg;           /* (L) */
     tr_handle *next;     /* (L) free list */
+    tr_handle *all_next; /* (L) list of all */
     unsigned refs;       /* (L) one the loop's until it has run, one the caller's */
     bool is_cancelled;   /* (L) */
     bool is_timed;       /* (L) */
@@ -59,6 +60,8 @@ static int handle_new(tr_loop *loop, const char *call, tr_callback_fn *fn, void 
         handle->node.run = run_handle;
         handle->timer.fire = timer_due;
         handle->loop = loop;
+        handle->all_next = loop->all_handles;
+        loop->all_handles = handle;
     }
     handle->fn = fn;
     handle->arg = arg;
@@ -70,14 +73,6 @@ static int handle_new(tr_loop *loop, const char *call, tr_callback_fn *fn, void 
     }
     *ret_new = handle;
     return 0;
-}
-
-void tri_handles_free(tr_loop *loop) {
-    while (loop->handles != NULL) {
-        tr_handle *handle = loop->handles;
-        loop->handles = handle->next;
-        tri_free(handle);
-    }
 }
 
 int tr_loop_call_soon(tr_loop *loop, tr_callback_fn *fn, void *arg, tr_handle **ret_handle) {
@@ -98,7 +93,12 @@ int tr_loop_call_later(tr_loop *loop, tr_time delay, tr_callback_fn *fn, void *a
         return err;
     }
     handle->is_timed = true;
-    tri_timers_add_after(&loop->timers, &handle->timer, delay > 0 ? delay : 0);
+    if (delay > 0) {
+        tri_timers_add_after(&loop->timers, &handle->timer, delay);
+    } else {
+        tri_timers_add(&loop->timers, &handle->timer, loop->now);
+        tri_loop_fire_due_later(loop);
+    }
     return 0;
 }
 
@@ -111,6 +111,9 @@ int tr_loop_call_at(tr_loop *loop, tr_time when, tr_callback_fn *fn, void *arg,
     }
     handle->is_timed = true;
     tri_timers_add(&loop->timers, &handle->timer, when);
+    if (when <= loop->now) {
+        tri_loop_fire_due_later(loop);
+    }
     return 0;
 }
 
@@ -177,4 +180,25 @@ int tr_loop_call_soon_threadsafe(tr_loop *loop, tr_callback_fn *fn, void *arg) {
         tri_free(post);
     }
     return err;
+}
+
+/* ---- the end of the loop ------------------------------------------------------------ */
+
+void tri_handles_free(tr_loop *loop) {
+    tri_node *node = loop->ready;
+    loop->ready = NULL;
+    loop->ready_tail = &loop->ready;
+    while (node != NULL) {
+        tri_node *next = node->next;
+        if (node->run == run_post) {
+            tri_free(TRI_CONTAINER_OF(node, struct post, node));
+        }
+        node = next;
+    }
+    loop->handles = NULL;
+    while (loop->all_handles != NULL) {
+        tr_handle *handle = loop->all_handles;
+        loop->all_handles = handle->all_next;
+        tri_free(handle);
+    }
 }

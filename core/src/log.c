@@ -30,8 +30,8 @@ enum { TEXT_MAX = 1024, LINES_PER_SECOND = 10, LIMIT_ROWS = 32 };
 
 static void write_to_stderr(void *arg, const struct tr_log_line *line);
 
-static tr_log_fn *sink_fn = write_to_stderr; /* (C) once a loop runs: tr_log_set_sink is setup */
-static void *sink_arg;                       /* (C) */
+static tr_log_fn *sink_fn = write_to_stderr;  /* (C) once a loop runs: tr_log_set_sink is setup */
+static void *sink_arg;                        /* (C) */
 static atomic_int lowest_level = TR_LOG_WARN; /* (A) */
 static _Atomic(tri_log_context_fn *) context_fn; /* (A) */
 
@@ -81,16 +81,11 @@ void tri_log_format_context(char *buf, size_t size, int loop, const char *subjec
 
 static const char *level_name(int level) {
     switch (level) {
-    case TR_LOG_TRACE:
-        return "trace";
-    case TR_LOG_DEBUG:
-        return "debug";
-    case TR_LOG_INFO:
-        return "info";
-    case TR_LOG_WARN:
-        return "warn";
-    default:
-        return "error";
+    case TR_LOG_TRACE: return "trace";
+    case TR_LOG_DEBUG: return "debug";
+    case TR_LOG_INFO: return "info";
+    case TR_LOG_WARN: return "warn";
+    default: return "error";
     }
 }
 
@@ -164,12 +159,12 @@ static TR_PRINTF(2, 0) void log_line(int level, const char *fmt, va_list args) {
     }
     size_t room = sizeof text - strlen(note);
     int n = vsnprintf(text, room, fmt, args);
-    if (n < 0) {
-        (void)snprintf(text, room, "unprintable line");
-    } else if ((size_t)n >= room) {
-        memcpy(text + room - 4, "...", 4);
+    size_t size = n < 0 ? 0 : (size_t)n;
+    if (size >= room) {
+        size = room - 1;
+        memcpy(text + size - 3, "...", 3);
     }
-    (void)strcat(text, note);
+    memcpy(text + size, note, strlen(note) + 1);
     clean(text);
 
     struct tr_log_line line = {.level = level, .text = text};

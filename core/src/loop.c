@@ -29,6 +29,9 @@
 
 #include <errno.h>
 
+/* What a stopped loop still runs: the ends of its tasks and what they set off. */
+enum { TURNS_AFTER_STOP = 64 };
+
 _Thread_local tr_loop *tri_current_loop __attribute__((tls_model("initial-exec")));
 
 /* ---- switching -------------------------------------------------------------- */
@@ -78,6 +81,7 @@ static void hand_over(tr_loop *loop, tri_stack *from, tri_stack *fresh) {
 
 void tri_loop_switch_away(tr_loop *loop) {
     tri_stack *from = loop->running;
+    loop->current = NULL; /* callbacks run next, in no fiber */
     if (from != loop->dispatcher) {
         switch_stacks(loop, from, loop->dispatcher, false);
         return;
@@ -115,6 +119,7 @@ void tri_loop_resume(tr_loop *loop, tri_fiber *fiber) {
 /* ---- one turn ------------------------------------------------------------------- */
 
 tr_time tri_loop_update_now(tr_loop *loop) {
+    loop->stats.callbacks += (uint64_t)(TRI_CLOCK_EVERY - loop->clock_credit);
     loop->now = loop->seams.now(loop->seams.arg);
     loop->clock_credit = TRI_CLOCK_EVERY;
     return loop->now;
@@ -148,6 +153,12 @@ static void fire_timers(tr_loop *loop) {
     }
 }
 
+static void fire_due(tr_loop *loop, tri_flush *flush) {
+    (void)flush;
+    tri_loop_update_now(loop);
+    fire_timers(loop);
+}
+
 static void poll_until(tr_loop *loop, tr_time deadline) {
     loop->stats.polls++;
     int err = loop->seams.poller->poll(loop->poller, loop->now, deadline);
@@ -160,7 +171,6 @@ static void poll_until(tr_loop *loop, tr_time deadline) {
 /* Every 64 callbacks, in the middle of a batch: time passes and the world may have news. What it
  * wakes goes to the next turn. */
 static void tick(tr_loop *loop) {
-    loop->stats.callbacks += TRI_CLOCK_EVERY;
     tri_loop_update_now(loop);
     fire_timers(loop);
     if (loop->now - loop->polled_at >= TRI_POLL_QUANTUM) {
@@ -204,7 +214,6 @@ static bool spin(tr_loop *loop, tr_time deadline) {
 
 /* Nothing to run: fire timers, or wait for what comes first. */
 static void wait_for_work(tr_loop *loop) {
-    loop->stats.callbacks += (uint64_t)(TRI_CLOCK_EVERY - loop->clock_credit);
     tri_loop_update_now(loop);
     fire_timers(loop);
     if (loop->ready != NULL || loop->flushes != NULL) {
@@ -230,7 +239,13 @@ static void wait_for_work(tr_loop *loop) {
     fire_timers(loop);
 }
 
-/* Prepare the next batch. False: the loop was stopped and has nothing left to run. */
+void tri_loop_fire_due_later(tr_loop *loop) {
+    loop->due_flush.run = fire_due;
+    tri_loop_flush_later(loop, &loop->due_flush);
+}
+
+/* Prepare the next batch. False: the loop was stopped and has nothing left to run, or somebody
+ * posts or schedules without end. */
 static bool turn(tr_loop *loop) {
     for (;;) {
         if (loop->flushes != NULL) {
@@ -239,11 +254,11 @@ static bool turn(tr_loop *loop) {
         if (tri_inbox_has_work(&loop->inbox)) {
             take_inbox(loop);
         }
+        if (loop->is_stopping && (loop->ready == NULL || loop->turns_left-- == 0)) {
+            return false;
+        }
         if (loop->ready != NULL) {
             break;
-        }
-        if (loop->is_stopping) {
-            return false;
         }
         wait_for_work(loop);
     }
@@ -291,6 +306,7 @@ void tri_loop_run(tr_loop *loop) {
 
 void tri_loop_stop(tr_loop *loop) {
     loop->is_stopping = true;
+    loop->turns_left = TURNS_AFTER_STOP;
 }
 
 int tri_loop_enter(tr_loop *loop) {

@@ -39,6 +39,8 @@ struct tri_fiber {
     bool cancel_pending;   /* (L) to be delivered by the next wait */
     bool cancel_forever;   /* (L) killed: every wait returns TR_ECANCELLED */
     const char *(*name)(const tri_fiber *fiber); /* (C) for reports; async-signal-safe */
+    void *held;            /* (L) what a layer above keeps for the fiber, or NULL */
+    void (*release)(tr_loop *loop, tri_fiber *fiber); /* (L) gives `held` back at the end */
 };
 
 /* One wait of a suspended fiber; lives in the frame of the suspending call.
@@ -111,6 +113,8 @@ struct tr_loop {
     tri_flush *flushes;          /* (L) for the end of this turn */
     int clock_credit;            /* (L) callbacks until the clock is read */
     bool is_stopping;            /* (L) */
+    int turns_left;              /* (L) once it is stopping */
+    tri_flush due_flush;         /* (L) fires timers that are due already before the next turn */
     tr_time now;                 /* (L) the clock as last read */
     tr_time polled_at;           /* (L) */
     tr_time spin;                /* (L) how long to spin: adapts to whether it pays */
@@ -122,6 +126,7 @@ struct tr_loop {
     tri_stack native;            /* (L) the thread's own stack, while the dispatcher runs */
     tri_overflow_scope overflow; /* (L) */
     struct tr_handle *handles;   /* (L) free list */
+    struct tr_handle *all_handles; /* (L) also those in use, to be freed at the end */
     tr_task *tasks;              /* (L) all that live, newest first */
     size_t task_count;           /* (L) */
     tri_waiter *drain;           /* (L) who waits for task_count == drain_until */
@@ -164,7 +169,7 @@ int tri_loop_acquire(tr_runtime *runtime, int index, const struct tr_seams *seam
                      size_t stack_bytes, tr_loop **ret_loop);
 int tri_loop_enter(tr_loop *loop);   /* on its thread: poller, overflow scope, inbox opens */
 void tri_loop_run(tr_loop *loop);    /* until tri_loop_stop() */
-void tri_loop_stop(tr_loop *loop);   /* owner thread: ends after this turn */
+void tri_loop_stop(tr_loop *loop);   /* owner thread: ends when nothing is left to run, soon */
 void tri_loop_leave(tr_loop *loop);  /* on its thread; closes the inbox */
 void tri_loop_release(tr_loop *loop);
 /* loop.c, for fiber.c: leave the running stack, go on with a fiber's. */
@@ -172,7 +177,9 @@ void tri_loop_switch_away(tr_loop *loop);
 void tri_loop_resume(tr_loop *loop, tri_fiber *fiber);
 /* loop_table.c: the name of what runs, for the overflow report and the log. */
 const char *tri_loop_overflow_name(const tri_overflow_scope *scope);
-/* handle.c: the free list, at the end of the loop. */
+/* loop.c, for handle.c: a timer was added that is due already, and belongs to the next turn. */
+void tri_loop_fire_due_later(tr_loop *loop);
+/* handle.c: all handles, and the posts that never ran, at the end of the loop. */
 void tri_handles_free(tr_loop *loop);
 
 /* ---- tasks and futures, for the layers above --------------------------------- */

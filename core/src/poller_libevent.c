@@ -52,8 +52,7 @@ static pthread_once_t hooks_once = PTHREAD_ONCE_INIT;
 /* True while event_add() runs: its failure is returned to the caller, so it isn't logged too. */
 static _Thread_local bool error_is_returned;
 
-static void on_libevent_log(int severity, const char *text)
-{
+static void on_libevent_log(int severity, const char *text) {
     /* The caller of event_add() reads errno after libevent has warned about it. */
     int saved_errno = errno;
 
@@ -70,20 +69,17 @@ static void on_libevent_log(int severity, const char *text)
 }
 
 /* libevent is in no state to go on after this; its default would be exit(1) without a word. */
-static void on_libevent_fatal(int err)
-{
+static void on_libevent_fatal(int err) {
     tr_log(TR_LOG_ERROR, "libevent: fatal error %d", err);
     abort();
 }
 
-static void install_hooks(void)
-{
+static void install_hooks(void) {
     event_set_log_callback(on_libevent_log);
     event_set_fatal_callback(on_libevent_fatal);
 }
 
-static struct event_base *new_base(void)
-{
+static struct event_base *new_base(void) {
     struct event_config *config = event_config_new();
     if (config == NULL) {
         return NULL;
@@ -94,8 +90,7 @@ static struct event_base *new_base(void)
      * the clock that it would read in each pass.
      */
     struct event_base *base = NULL;
-    int flags =
-        EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_NO_CACHE_TIME;
+    int flags = EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_NO_CACHE_TIME;
     if (event_config_set_flag(config, flags) == 0 &&
         event_config_require_features(config, EV_FEATURE_ET) == 0) {
         base = event_base_new_with_config(config);
@@ -106,8 +101,7 @@ static struct event_base *new_base(void)
 
 /* event_assign() and event_add(), with the system's error as the result. */
 static int register_event(struct event *event, struct event_base *base, int fd, short what,
-                          event_callback_fn fn, void *arg)
-{
+                          event_callback_fn fn, void *arg) {
     if (fd < 0) {
         return -EBADF; /* libevent takes it for "no descriptor" and succeeds */
     }
@@ -130,16 +124,14 @@ static int register_event(struct event *event, struct event_base *base, int fd, 
  * The eventfd is not read: edge-triggered, each write is one edge whatever the counter says. That
  * the callback ran is enough to end event_base_loop(EVLOOP_ONCE).
  */
-static void on_wake(evutil_socket_t fd, short what, void *arg)
-{
+static void on_wake(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
     (void)arg;
 }
 
 /* Not read either: setting the timer again clears its count. */
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
+static void on_timer(evutil_socket_t fd, short what, void *arg) {
     struct poller *p = arg;
 
     (void)fd;
@@ -147,8 +139,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     p->armed = 0;
 }
 
-static void on_ready(evutil_socket_t fd, short what, void *arg)
-{
+static void on_ready(evutil_socket_t fd, short what, void *arg) {
     struct registration *r = arg;
     int ready = 0;
 
@@ -162,8 +153,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
     r->fn(r->arg, ready); /* may remove and free r */
 }
 
-static void poller_close(void *poller)
-{
+static void poller_close(void *poller) {
     struct poller *p = poller;
 
     TRI_ASSERT(!p->is_polling);
@@ -184,8 +174,7 @@ static void poller_close(void *poller)
     tri_free(p);
 }
 
-static int poller_open(void *seam_arg, int wake_fd, void **ret_poller)
-{
+static int poller_open(void *seam_arg, int wake_fd, void **ret_poller) {
     (void)seam_arg;
     pthread_once(&hooks_once, install_hooks);
 
@@ -214,8 +203,7 @@ static int poller_open(void *seam_arg, int wake_fd, void **ret_poller)
     return 0;
 }
 
-static int poller_add(void *poller, int fd, tr_ready_fn *fn, void *arg, void **ret_registration)
-{
+static int poller_add(void *poller, int fd, tr_ready_fn *fn, void *arg, void **ret_registration) {
     struct poller *p = poller;
     struct registration *r = tri_malloc(sizeof *r);
     if (r == NULL) {
@@ -239,8 +227,7 @@ static int poller_add(void *poller, int fd, tr_ready_fn *fn, void *arg, void **r
     return 0;
 }
 
-static void poller_remove(void *poller, void *registration)
-{
+static void poller_remove(void *poller, void *registration) {
     struct poller *p = poller;
     struct registration *r = registration;
 
@@ -257,8 +244,7 @@ static void poller_remove(void *poller, void *registration)
     tri_free(r);
 }
 
-static int open_timer(struct poller *p)
-{
+static int open_timer(struct poller *p) {
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (fd < 0) {
         return -errno;
@@ -273,8 +259,7 @@ static int open_timer(struct poller *p)
 }
 
 /* A deadline that has passed by now fires at once, so a stale `now` of the caller does no harm. */
-static int arm_timer(struct poller *p, tr_time deadline)
-{
+static int arm_timer(struct poller *p, tr_time deadline) {
     if (p->timer_fd < 0) {
         int err = open_timer(p);
         if (err < 0) {
@@ -282,10 +267,11 @@ static int arm_timer(struct poller *p, tr_time deadline)
         }
     }
     struct itimerspec when = {
-        .it_value = {
-            .tv_sec = (time_t)(deadline / NS_PER_SECOND),
-            .tv_nsec = (long)(deadline % NS_PER_SECOND),
-        },
+        .it_value =
+            {
+                .tv_sec = (time_t)(deadline / NS_PER_SECOND),
+                .tv_nsec = (long)(deadline % NS_PER_SECOND),
+            },
     };
     if (timerfd_settime(p->timer_fd, TFD_TIMER_ABSTIME, &when, NULL) < 0) {
         return -errno;
@@ -294,8 +280,7 @@ static int arm_timer(struct poller *p, tr_time deadline)
     return 0;
 }
 
-static int poller_poll(void *poller, tr_time now, tr_time deadline)
-{
+static int poller_poll(void *poller, tr_time now, tr_time deadline) {
     struct poller *p = poller;
     int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY;
 

@@ -12,9 +12,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Faults must reach their handlers on the thread that caused them. */
-static const int never_blocked[] = {SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
-                                    SIGTRAP, SIGABRT, SIGSYS, SIGPROF};
+/* What a thread does to itself must reach it there and then: a SIGPIPE that is kept until the mask
+ * comes back would end the program long after the write that nobody read. */
+static const int never_blocked[] = {SIGSEGV, SIGBUS,  SIGILL,  SIGFPE, SIGTRAP,
+                                    SIGABRT, SIGSYS,  SIGPROF, SIGPIPE};
 
 void tri_signals_block(tr_runtime *runtime) {
     sigset_t mask;
@@ -27,7 +28,7 @@ void tri_signals_block(tr_runtime *runtime) {
         sigdelset(&mask, SIGTERM);
     }
     sigdelset(&mask, SIGALRM); /* whoever sets an alarm wants it */
-    pthread_sigmask(SIG_SETMASK, &mask, &runtime->mask_before);
+    pthread_sigmask(SIG_BLOCK, &mask, &runtime->mask_before);
     runtime->is_masked = true;
 }
 

@@ -32,15 +32,15 @@ enum tri_stack_guard {
 
 typedef struct tri_stack_slab tri_stack_slab;
 typedef struct tri_stack_pool {
-    size_t stack_bytes;     /* (C) asked for: usable bytes, rounded up to pages */
-    size_t guard_bytes;     /* (C) below each stack */
-    size_t page;            /* (C) bytes */
-    int guard;              /* (L) enum tri_stack_guard; tests set it before the first get */
-    size_t guard_mappings;  /* (L) stacks of ours that count against the process's mappings */
-    tri_stack *free;        /* (L) LIFO: the warmest first */
-    size_t free_count;      /* (L) stacks in `free`, not those in `cold` */
-    tri_stack *cold;        /* (L) free, and their memory was given back */
-    tri_stack_slab *slabs;  /* (L) newest first; only the newest has room */
+    size_t stack_bytes;    /* (C) asked for: usable bytes, rounded up to pages */
+    size_t guard_bytes;    /* (C) below each stack */
+    size_t page;           /* (C) bytes */
+    int guard;             /* (L) enum tri_stack_guard; tests set it before the first get */
+    size_t guard_mappings; /* (L) stacks of ours that count against the process's mappings */
+    tri_stack *free;       /* (L) LIFO: the warmest first */
+    size_t free_count;     /* (L) stacks in `free`, not those in `cold` */
+    tri_stack *cold;       /* (L) free, and their memory was given back */
+    tri_stack_slab *slabs; /* (L) newest first; only the newest has room */
     size_t total, in_use, in_use_max, unguarded; /* (L) stacks */
 } tri_stack_pool;
 
@@ -53,7 +53,8 @@ tri_stack *tri_stack_get(tri_stack_pool *pool);
 /* Never call it on the stack that goes back. */
 void tri_stack_put(tri_stack_pool *pool, tri_stack *stack);
 /* Async-signal-safe: the stack whose guard or usable range holds the address, or NULL. */
-const tri_stack *tri_stack_find(const tri_stack_pool *pool, const void *address, bool *ret_in_guard);
+const tri_stack *tri_stack_find(const tri_stack_pool *pool, const void *address,
+                                bool *ret_in_guard);
 
 /* ---- overflow report (stack_overflow.c) --------------------------------- */
 

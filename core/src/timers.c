@@ -154,16 +154,24 @@ static void heap_remove(tri_timers *timers, tri_timer *timer) {
 
 static void wheel_insert(tri_timers *timers, tri_timer *timer, uint64_t tick) {
     unsigned level = level_between(tick, tick_of(timers->now));
-    unsigned slot = digit_of(tick, level);
-    tri_timer *head = timers->slots[level][slot];
+    unsigned index = digit_of(tick, level);
+    struct tri_wheel_slot *slot = &timers->slots[level][index];
+    tri_timer *head = slot->head;
     timer->prev = NULL;
     timer->next = head;
     if (head != NULL) {
         head->prev = timer;
     }
-    timers->slots[level][slot] = timer;
-    timers->occupied[level] |= UINT64_C(1) << slot;
-    timer->place = PLACE_WHEEL + level * SLOTS + slot;
+    slot->head = timer;
+    /* A walk over a long list waits for memory at each step; child says what comes some steps
+     * later. It may be gone by then: it is never followed, only prefetched. */
+    timer->child = slot->recent[TRI_WHEEL_RECENT - 1];
+    for (int i = TRI_WHEEL_RECENT - 1; i > 0; i--) {
+        slot->recent[i] = slot->recent[i - 1];
+    }
+    slot->recent[0] = head;
+    timers->occupied[level] |= UINT64_C(1) << index;
+    timer->place = PLACE_WHEEL + level * SLOTS + index;
 }
 
 static void wheel_remove(tri_timers *timers, tri_timer *timer) {
@@ -176,8 +184,8 @@ static void wheel_remove(tri_timers *timers, tri_timer *timer) {
         timer->prev->next = timer->next;
         return;
     }
-    TRI_ASSERT(timers->slots[level][slot] == timer);
-    timers->slots[level][slot] = timer->next;
+    TRI_ASSERT(timers->slots[level][slot].head == timer);
+    timers->slots[level][slot].head = timer->next;
     if (timer->next == NULL) {
         timers->occupied[level] &= ~(UINT64_C(1) << slot);
     }
@@ -199,11 +207,12 @@ static void replace_slots(tri_timers *timers, unsigned level, uint64_t slots) {
     timers->occupied[level] &= ~slots;
     while (slots != 0) {
         unsigned slot = (unsigned)__builtin_ctzll(slots);
-        tri_timer *timer = timers->slots[level][slot];
-        timers->slots[level][slot] = NULL;
+        tri_timer *timer = timers->slots[level][slot].head;
+        timers->slots[level][slot].head = NULL;
         slots &= slots - 1;
         while (timer != NULL) {
             tri_timer *next = timer->next;
+            __builtin_prefetch(timer->child, /* for writing */ 1);
             place(timers, timer);
             timer = next;
         }
@@ -286,21 +295,15 @@ void tri_timers_add_after(tri_timers *timers, tri_timer *timer, tr_time delay) {
 
 void tri_timers_cancel(tri_timers *timers, tri_timer *timer) {
     switch (timer->place) {
-    case PLACE_NONE:
-        return;
-    case PLACE_NEVER:
-        break;
+    case PLACE_NONE: return;
+    case PLACE_NEVER: break;
     case PLACE_DELAY:
     case PLACE_LATE:
         timer->prev->next = timer->next;
         timer->next->prev = timer->prev;
         break;
-    case PLACE_HEAP:
-        heap_remove(timers, timer);
-        break;
-    default:
-        wheel_remove(timers, timer);
-        break;
+    case PLACE_HEAP: heap_remove(timers, timer); break;
+    default: wheel_remove(timers, timer); break;
     }
     timer->place = PLACE_NONE;
     timers->count--;
@@ -348,7 +351,7 @@ tr_time tri_timers_next(const tri_timers *timers) {
     /* The earliest is in this slot. A short list is searched, so that a loop with few timers
      * sleeps until the exact time; behind a long one it wakes at the slot's begin. */
     tr_time earliest = TR_FOREVER;
-    const tri_timer *timer = timers->slots[level][slot];
+    const tri_timer *timer = timers->slots[level][slot].head;
     for (int i = 0; i < EXACT_SEARCH_MAX && timer != NULL; i++) {
         earliest = timer->when < earliest ? timer->when : earliest;
         timer = timer->next;

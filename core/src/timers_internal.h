@@ -16,7 +16,7 @@ struct tri_timer {
     tr_time when;                   /* deadline; the delay while it is unstamped */
     uint64_t seq;                   /* equal deadlines fire in this order */
     tri_timer_fn *fire;
-    uint32_t place;                 /* 0: not pending; else private to timers.c */
+    uint32_t place; /* 0: not pending; else private to timers.c */
 };
 
 typedef struct tri_timers tri_timers;
@@ -24,14 +24,22 @@ typedef struct tri_timers tri_timers;
 /* Wheel levels: tick 2^16 ns (65.5 us), 64 slots a level, 8 levels reach 2^64 ns. */
 enum { TRI_WHEEL_TICK_BITS = 16, TRI_WHEEL_SLOT_BITS = 6, TRI_WHEEL_LEVELS = 8 };
 
+/* Newest first. `recent` is where the timers stand that were added before the head, for
+ * prefetching only: they may be gone. */
+enum { TRI_WHEEL_RECENT = 3 };
+struct tri_wheel_slot {
+    tri_timer *head;
+    tri_timer *recent[TRI_WHEEL_RECENT];
+};
+
 struct tri_timers {
-    tr_time now;                 /* time of the last advance */
+    tr_time now; /* time of the last advance */
     uint64_t seq;
-    size_t count;                /* pending timers */
-    tri_timer unstamped;         /* list head: added by delay since the last clock read */
+    size_t count;        /* pending timers */
+    tri_timer unstamped; /* list head: added by delay since the last clock read */
     uint64_t occupied[TRI_WHEEL_LEVELS];
-    tri_timer *slots[TRI_WHEEL_LEVELS][1 << TRI_WHEEL_SLOT_BITS];
-    tri_timer *due;              /* pairing heap on (when, seq): the current tick and before */
+    struct tri_wheel_slot slots[TRI_WHEEL_LEVELS][1 << TRI_WHEEL_SLOT_BITS];
+    tri_timer *due; /* pairing heap on (when, seq): the current tick and before */
 };
 
 void tri_timers_init(tri_timers *timers, tr_time now);
@@ -44,7 +52,9 @@ void tri_timers_add_after(tri_timers *timers, tri_timer *timer, tr_time delay);
 void tri_timers_cancel(tri_timers *timers, tri_timer *timer);
 /* Its deadline; the earliest that it can be while it is unstamped. */
 tr_time tri_timer_when(const tri_timers *timers, const tri_timer *timer);
-static inline bool tri_timer_is_pending(const tri_timer *timer) { return timer->place != 0; }
+static inline bool tri_timer_is_pending(const tri_timer *timer) {
+    return timer->place != 0;
+}
 /* The clock was read: stamp what was added by delay, move what is due to the heap. */
 void tri_timers_advance(tri_timers *timers, tr_time now);
 /* Take the next timer whose deadline has passed, by (when, seq); NULL when none is left. */

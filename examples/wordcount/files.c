@@ -17,7 +17,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-
 /* In struct item only: it has to be listed. */
 #define KIND_DIRECTORY WC_OUTCOMES
 
@@ -150,6 +149,10 @@ static int push_entry(wc_walk *w, const struct item *directory, int fd, const ch
     return err;
 }
 
+bool wc_is_shortage(int err) {
+    return err == -ENOMEM || err == -EMFILE || err == -ENFILE;
+}
+
 bool wc_is_virtual(int fd) {
     struct statfs fs;
 
@@ -181,62 +184,71 @@ static void trim_slash(char *path) {
     }
 }
 
-/* Returns a descriptor, or -errno with the outcome. */
-static int open_directory(const struct item *directory, int *ret_outcome) {
+/* NULL: *ret_err says why, and *ret_outcome what that makes of the directory. */
+static DIR *open_directory(const struct item *directory, int *ret_err, int *ret_outcome) {
     char *path = join(directory->path, "", false);
+    *ret_outcome = WC_UNREADABLE;
+    *ret_err = -ENOMEM;
     if (path == NULL) {
-        return -ENOMEM;
+        return NULL;
     }
     trim_slash(path);
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    int err = fd < 0 ? -errno : 0;
+    *ret_err = -errno;
     free(path);
-    *ret_outcome = WC_UNREADABLE;
-    if (fd >= 0 && directory->is_mount && wc_is_virtual(fd)) {
+    if (fd < 0) {
+        return NULL;
+    }
+    if (directory->is_mount && wc_is_virtual(fd)) {
         close(fd);
         *ret_outcome = WC_VIRTUAL;
-        err = -EXDEV;
+        *ret_err = 0;
+        return NULL;
     }
-    return err < 0 ? err : fd;
+    DIR *dir = fdopendir(fd);
+    if (dir == NULL) {
+        *ret_err = -errno;
+        close(fd);
+    }
+    return dir;
 }
 
-/* Push what is in a directory. Returns 0; 1 and outcome and error in *directory if it has to be
- * skipped; -ENOMEM. */
-static int list_directory(wc_walk *w, struct item *directory) {
-    size_t before = w->count;
-    int outcome = WC_UNREADABLE;
-    int fd = open_directory(directory, &outcome);
-    if (fd == -ENOMEM) {
-        return -ENOMEM;
-    }
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    int err = fd;
-    if (fd >= 0) {
-        err = dir == NULL ? -errno : 0;
-    }
-    int fatal = 0;
-
-    while (err == 0 && fatal == 0) {
+/* Push what is in an open directory, in any order. */
+static int push_entries(wc_walk *w, const struct item *directory, DIR *dir) {
+    for (;;) {
         errno = 0;
         const struct dirent *entry = readdir(dir);
         if (entry == NULL) {
-            err = -errno;
-            break;
+            return -errno;
         }
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-            fatal = push_entry(w, directory, fd, entry->d_name);
+            int err = push_entry(w, directory, dirfd(dir), entry->d_name);
+            if (err < 0) {
+                return err;
+            }
         }
     }
+}
+
+/* Replace a directory by what is in it. Returns 0; 1 and outcome and error in *directory if it has to
+ * be skipped; a shortage. */
+static int list_directory(wc_walk *w, struct item *directory) {
+    size_t before = w->count;
+    int outcome = WC_UNREADABLE;
+    int err = 0;
+    DIR *dir = open_directory(directory, &err, &outcome);
+    bool is_listed = dir != NULL;
+
     if (dir != NULL) {
+        err = push_entries(w, directory, dir);
+        is_listed = err == 0;
         closedir(dir);
-    } else if (fd >= 0) {
-        close(fd);
     }
-    if (fatal < 0 || err < 0) {
+    if (!is_listed) {
         drop(w, before);
         directory->kind = outcome;
-        directory->err = outcome == WC_UNREADABLE ? err : 0;
-        return fatal < 0 ? fatal : 1;
+        directory->err = err;
+        return wc_is_shortage(err) ? err : 1;
     }
     if (w->count > before) {
         qsort(w->items + before, w->count - before, sizeof *w->items, by_path_descending);
@@ -244,30 +256,36 @@ static int list_directory(wc_walk *w, struct item *directory) {
     return 0;
 }
 
-static int push_root(wc_walk *w, const char *root) {
+/* A root by its resolved path. */
+static int push_resolved(wc_walk *w, const char *resolved) {
     struct stat st;
-    char *resolved = realpath(root, NULL);
-    int err = resolved == NULL ? -errno : 0;
 
-    if (err == 0 && stat(resolved, &st) < 0) {
-        err = -errno;
+    if (stat(resolved, &st) < 0) {
+        return -errno;
     }
-    if (err == 0 && !S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) {
-        err = -ENOTDIR;
+    bool is_directory = S_ISDIR(st.st_mode);
+    if (!is_directory && !S_ISREG(st.st_mode)) {
+        return -ENOTDIR;
     }
-    if (err == 0) {
-        bool is_directory = S_ISDIR(st.st_mode);
-        struct item item = {
-            .path = join(resolved, "", is_directory && strcmp(resolved, "/") != 0),
-            .size = is_directory ? 0 : (uint64_t)st.st_size,
-            .device = st.st_dev,
-            .kind = is_directory ? KIND_DIRECTORY : WC_COUNTED,
-        };
-        err = item.path == NULL ? -ENOMEM : push(w, &item);
-        if (err < 0) {
-            free(item.path);
-        }
+    struct item item = {
+        .path = join(resolved, "", is_directory && strcmp(resolved, "/") != 0),
+        .size = is_directory ? 0 : (uint64_t)st.st_size,
+        .device = st.st_dev,
+        .kind = is_directory ? KIND_DIRECTORY : WC_COUNTED,
+    };
+    int err = item.path == NULL ? -ENOMEM : push(w, &item);
+    if (err < 0) {
+        free(item.path);
     }
+    return err;
+}
+
+static int push_root(wc_walk *w, const char *root) {
+    char *resolved = realpath(root, NULL);
+    if (resolved == NULL) {
+        return -errno;
+    }
+    int err = push_resolved(w, resolved);
     free(resolved);
     return err;
 }
@@ -300,7 +318,7 @@ int wc_walk_new(const char *const *roots, size_t root_count, wc_walk **ret_walk,
     *ret_bad_root = NULL;
     for (size_t i = 0; err == 0 && i < root_count; i++) {
         err = push_root(w, roots[i]);
-        if (err < 0 && err != -ENOMEM) {
+        if (err < 0 && !wc_is_shortage(err)) {
             *ret_bad_root = roots[i];
         }
     }

@@ -55,11 +55,11 @@ struct wc_file {
 typedef struct wc_walk wc_walk;
 
 /* Check the roots. -ENOENT and the like, or -ENOTDIR for something that is neither a directory
- * nor a regular file: then *ret_bad_root is the root it is about. -ENOMEM: NULL. */
+ * nor a regular file: then *ret_bad_root is the root it is about. A shortage: NULL. */
 int wc_walk_new(const char *const *roots, size_t root_count, wc_walk **ret_walk,
                 const char **ret_bad_root);
 
-/* The next path: 1, 0: there are no more, -ENOMEM. */
+/* The next path: 1, 0: there are no more, a shortage (then the walk can't go on). */
 int wc_walk_next(wc_walk *walk, struct wc_file *ret_file);
 
 void wc_walk_free(wc_walk *walk); /* NULL is fine */
@@ -70,6 +70,10 @@ typedef int wc_walk_fn(void *arg, const struct wc_file *file);
 /* All steps at once: 0, what fn returned, or an error as wc_walk_new() and wc_walk_next() do. */
 int wc_walk_all(const char *const *roots, size_t root_count, wc_walk_fn *fn, void *arg,
                 const char **ret_bad_root);
+
+/* Is this -errno a shortage of the machine's (memory, descriptors) rather than a fault of the file?
+ * Such errors are returned, never reported as an outcome: the same file could count a moment later. */
+bool wc_is_shortage(int err);
 
 /* Is this open directory on a file system like /proc or /sys? Their "files" may never end. */
 bool wc_is_virtual(int fd);
@@ -102,16 +106,16 @@ void wc_totals_add_skipped(struct wc_totals *totals, int outcome);
 /* Reads one file at a time; its buffers are used again for the next. */
 typedef struct wc_reader wc_reader;
 
-wc_reader *wc_reader_new(void); /* NULL: out of memory */
+wc_reader *wc_reader_new(void);         /* NULL: out of memory */
 void wc_reader_free(wc_reader *reader); /* NULL is fine */
 
 /* Begin with a file. The table is cleared, and at the end holds the words of this file if
  * it was counted and nothing otherwise. A file that can't be opened is not an error here: the first
- * step is the last then, and the stats say why. -ENOMEM is the only error. */
+ * step is the last then, and the stats say why. Only a shortage is an error. */
 int wc_reader_open(wc_reader *reader, const char *path, wc_table *table);
 
 /* Read, decompress and count about 128 KiB of text. 1: there is more, 0: done, see the stats,
- * -ENOMEM: done, the file was not counted and may be tried again. */
+ * a shortage: done, the file was not counted and may be tried again. */
 int wc_reader_step(wc_reader *reader);
 
 /* The stats so far; final once a step has returned 0. */
@@ -120,7 +124,7 @@ const struct wc_file_stats *wc_reader_stats(const wc_reader *reader);
 /* Let go of the file; may be called in the middle (then clear the table) and twice. */
 void wc_reader_close(wc_reader *reader);
 
-/* All steps at once. 0 with the outcome in the stats, or -ENOMEM. */
+/* All steps at once. 0 with the outcome in the stats, or a shortage. */
 int wc_count_file(const char *path, wc_reader *reader, wc_table *table,
                   struct wc_file_stats *ret_stats);
 

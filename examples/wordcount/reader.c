@@ -128,9 +128,9 @@ int wc_reader_open(wc_reader *reader, const char *path, wc_table *table) {
     reader->is_done = false;
 
     int fd = open_regular(path);
-    if (fd == -ENOMEM) {
+    if (wc_is_shortage(fd)) {
         wc_reader_close(reader);
-        return -ENOMEM;
+        return fd;
     }
     if (fd < 0) {
         finish(reader, WC_UNREADABLE, fd);

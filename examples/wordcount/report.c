@@ -93,7 +93,7 @@ size_t wc_top_of_table(const wc_table *table, struct wc_entry *ret_top, size_t r
 
 /* Bytes of the well-formed UTF-8 character at the front; 0: there is none. */
 static size_t utf8_size(const unsigned char *s, size_t size) {
-    unsigned char low = 0x80; /* range of the second byte, which rules out */
+    unsigned char low = 0x80;  /* range of the second byte, which rules out */
     unsigned char high = 0xbf; /* overlong forms, surrogates, and what is past U+10FFFF */
     size_t wanted;
 
@@ -366,8 +366,8 @@ int wc_report_json(const struct wc_report *report, FILE *out) {
         err = put_word(top, &report->top[i]);
     }
     if (err == 0) {
-        const char *text = json_object_to_json_string_ext(
-            root, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        const char *text = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN |
+                                                                    JSON_C_TO_STRING_NOSLASHESCAPE);
         err = text == NULL ? -ENOMEM : 0;
         if (err == 0) {
             fprintf(out, "%s\n", text);

@@ -16,7 +16,7 @@
 
 typedef struct wc_verify wc_verify;
 
-wc_verify *wc_verify_new(void); /* NULL: out of memory */
+wc_verify *wc_verify_new(void);         /* NULL: out of memory */
 void wc_verify_free(wc_verify *verify); /* NULL is fine */
 
 /* Add a root, once for each before the first step. -ENOENT and the like, -ENOTDIR, -ENOMEM. */

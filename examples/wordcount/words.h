@@ -23,7 +23,7 @@ struct wc_entry {
 /* Words and how often they occurred. */
 typedef struct wc_table wc_table;
 
-wc_table *wc_table_new(void); /* NULL: out of memory */
+wc_table *wc_table_new(void);        /* NULL: out of memory */
 void wc_table_free(wc_table *table); /* NULL is fine */
 
 /* Forget all words but keep memory for the next file, unless it has become very much. */
@@ -43,8 +43,8 @@ int wc_table_merge(wc_table *into, const wc_table *from);
 /* How often a word occurred; 0: never. */
 uint64_t wc_table_find(const wc_table *table, const char *word, uint32_t size);
 
-size_t wc_table_distinct(const wc_table *table); /* different words */
-uint64_t wc_table_words(const wc_table *table);  /* sum of all counts */
+size_t wc_table_distinct(const wc_table *table);   /* different words */
+uint64_t wc_table_words(const wc_table *table);    /* sum of all counts */
 size_t wc_table_word_bytes(const wc_table *table); /* sum of all entries' sizes */
 
 /* The distinct words, in the order of their first occurrence; `index` from 0 to

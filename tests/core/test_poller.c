@@ -27,22 +27,19 @@ struct fixture {
     int wake_fd;
 };
 
-static tr_time clock_now(void)
-{
+static tr_time clock_now(void) {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (tr_time)ts.tv_sec * TR_SECOND + ts.tv_nsec;
 }
 
-static void note(void *arg, int ready)
-{
+static void note(void *arg, int ready) {
     struct watch *w = arg;
     w->calls++;
     w->ready |= ready;
 }
 
-static struct fixture begin(void)
-{
+static struct fixture begin(void) {
     struct fixture f = {.ops = &tri_poller_libevent};
     f.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     T_REQUIRE(f.wake_fd >= 0);
@@ -50,25 +47,21 @@ static struct fixture begin(void)
     return f;
 }
 
-static void end(struct fixture *f)
-{
+static void end(struct fixture *f) {
     f->ops->close(f->poller);
     close(f->wake_fd);
 }
 
-static int poll_once(struct fixture *f)
-{
+static int poll_once(struct fixture *f) {
     return f->ops->poll(f->poller, clock_now(), 0);
 }
 
-static void wake(int fd)
-{
+static void wake(int fd) {
     const uint64_t one = 1;
     T_CHECK(write(fd, &one, sizeof one) == (ssize_t)sizeof one);
 }
 
-T_TEST(poller, pipe_reports_edges)
-{
+T_TEST(poller, pipe_reports_edges) {
     struct fixture f = begin();
     struct watch reader = {0};
     struct watch writer = {0};
@@ -106,8 +99,7 @@ T_TEST(poller, pipe_reports_edges)
     end(&f);
 }
 
-T_TEST(poller, one_registration_covers_both_directions)
-{
+T_TEST(poller, one_registration_covers_both_directions) {
     struct fixture f = begin();
     struct watch w = {0};
     void *reg = NULL;
@@ -126,16 +118,14 @@ T_TEST(poller, one_registration_covers_both_directions)
     end(&f);
 }
 
-static void *wake_later(void *arg)
-{
+static void *wake_later(void *arg) {
     const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
     nanosleep(&pause, NULL);
     wake(*(int *)arg);
     return NULL;
 }
 
-T_TEST(poller, wakes_from_another_thread)
-{
+T_TEST(poller, wakes_from_another_thread) {
     struct fixture f = begin();
 
     /* The eventfd is never read: every round must be a fresh edge. */
@@ -150,8 +140,7 @@ T_TEST(poller, wakes_from_another_thread)
     end(&f);
 }
 
-T_TEST(poller, keeps_a_wake_that_came_first)
-{
+T_TEST(poller, keeps_a_wake_that_came_first) {
     struct fixture f = begin();
 
     wake(f.wake_fd);
@@ -165,8 +154,7 @@ T_TEST(poller, keeps_a_wake_that_came_first)
     end(&f);
 }
 
-T_TEST(poller, deadline_is_never_early)
-{
+T_TEST(poller, deadline_is_never_early) {
     struct fixture f = begin();
     static const tr_time waits[] = {50 * TR_US, 300 * TR_US, 2 * TR_MS, 15 * TR_MS, TR_MS};
 
@@ -180,8 +168,7 @@ T_TEST(poller, deadline_is_never_early)
     end(&f);
 }
 
-T_TEST(poller, deadline_may_have_passed)
-{
+T_TEST(poller, deadline_may_have_passed) {
     struct fixture f = begin();
     tr_time now = clock_now();
 
@@ -195,8 +182,7 @@ T_TEST(poller, deadline_may_have_passed)
     end(&f);
 }
 
-T_TEST(poller, expired_timer_does_not_wake_twice)
-{
+T_TEST(poller, expired_timer_does_not_wake_twice) {
     struct fixture f = begin();
     pthread_t thread;
     tr_time start = clock_now();
@@ -210,8 +196,7 @@ T_TEST(poller, expired_timer_does_not_wake_twice)
     end(&f);
 }
 
-T_TEST(poller, deadline_moves_both_ways)
-{
+T_TEST(poller, deadline_moves_both_ways) {
     struct fixture f = begin();
     tr_time start = clock_now();
 
@@ -235,8 +220,7 @@ struct remover {
     int calls;
 };
 
-static void remove_both(void *arg, int ready)
-{
+static void remove_both(void *arg, int ready) {
     struct remover *r = arg;
     (void)ready;
     r->calls++;
@@ -245,8 +229,7 @@ static void remove_both(void *arg, int ready)
     }
 }
 
-T_TEST(poller, remove_inside_a_callback)
-{
+T_TEST(poller, remove_inside_a_callback) {
     struct fixture f = begin();
     struct remover r = {.f = &f};
     int fds[2][2];
@@ -271,8 +254,7 @@ T_TEST(poller, remove_inside_a_callback)
     end(&f);
 }
 
-T_TEST(poller, add_reports_the_systems_error)
-{
+T_TEST(poller, add_reports_the_systems_error) {
     struct fixture f = begin();
     struct watch w = {0};
     void *reg = &w;
@@ -295,8 +277,7 @@ T_TEST(poller, add_reports_the_systems_error)
     end(&f);
 }
 
-T_TEST(poller, a_number_can_be_used_again)
-{
+T_TEST(poller, a_number_can_be_used_again) {
     struct fixture f = begin();
     struct watch old = {0};
     void *reg = NULL;
@@ -325,8 +306,7 @@ T_TEST(poller, a_number_can_be_used_again)
     end(&f);
 }
 
-T_TEST(poller, close_frees_what_is_left)
-{
+T_TEST(poller, close_frees_what_is_left) {
     struct fixture f = begin();
     struct watch w = {0};
     void *regs[3];
@@ -344,8 +324,7 @@ T_TEST(poller, close_frees_what_is_left)
     }
 }
 
-T_TEST(poller, works_without_a_wake_descriptor)
-{
+T_TEST(poller, works_without_a_wake_descriptor) {
     void *poller = NULL;
     T_REQUIRE(tri_poller_libevent.open(NULL, -1, &poller) == 0);
     tr_time start = clock_now();
@@ -354,8 +333,7 @@ T_TEST(poller, works_without_a_wake_descriptor)
     tri_poller_libevent.close(poller);
 }
 
-T_TEST(poller, many_ready_at_once)
-{
+T_TEST(poller, many_ready_at_once) {
     enum { PIPES = 200 };
     struct fixture f = begin();
     static struct watch watches[PIPES];

@@ -69,6 +69,17 @@ T_TEST(timers, a_delay_begins_at_the_next_advance) {
     T_CHECK_INT(pop_when(&timers), 2050);
 }
 
+T_TEST(timers, when_is_known_before_and_after_the_stamp) {
+    tri_timers timers;
+    tri_timer timer = {0};
+    tri_timers_init(&timers, 1000);
+    tri_timers_add_after(&timers, &timer, 50);
+    T_CHECK_INT(tri_timer_when(&timers, &timer), 1050);
+    tri_timers_advance(&timers, 2000);
+    T_CHECK_INT(tri_timer_when(&timers, &timer), 2050);
+    tri_timers_cancel(&timers, &timer);
+}
+
 T_TEST(timers, a_delay_and_a_deadline_that_meet_fire_in_the_order_they_were_added) {
     tri_timers timers;
     tri_timer by_delay = {0};
@@ -243,7 +254,7 @@ enum { MODEL_TIMERS = 400, MODEL_STEPS = 60000 };
 
 struct model_timer {
     tri_timer timer;
-    tr_time when;     /* deadline, or the delay while it is not stamped */
+    tr_time when; /* deadline, or the delay while it is not stamped */
     uint64_t seq;
     bool is_pending;
     bool is_delay;    /* `when` is a delay */
@@ -270,16 +281,11 @@ static uint64_t draw(struct model *m, uint64_t below) {
 /* Spans of every size, so that every level is used; often equal ones, sometimes none. */
 static tr_time draw_span(struct model *m) {
     switch (draw(m, 8)) {
-    case 0:
-        return 0;
-    case 1:
-        return TR_FOREVER;
-    case 2:
-        return (tr_time)draw(m, 4) * TICK;
-    case 3:
-        return (tr_time)draw(m, TICK);
-    default:
-        return (tr_time)draw(m, UINT64_C(1) << (8 + draw(m, 50)));
+    case 0: return 0;
+    case 1: return TR_FOREVER;
+    case 2: return (tr_time)draw(m, 4) * TICK;
+    case 3: return (tr_time)draw(m, TICK);
+    default: return (tr_time)draw(m, UINT64_C(1) << (8 + draw(m, 50)));
     }
 }
 
@@ -386,10 +392,14 @@ static bool model_check_next(struct model *m) {
             earliest = t->when;
         }
     }
-    bool is_right = has_arrivals ? next == m->wheel.now
-                    : earliest == TR_FOREVER
-                        ? next == TR_FOREVER
-                        : next > m->wheel.now && next <= earliest;
+    bool is_right;
+    if (has_arrivals) {
+        is_right = next == m->wheel.now;
+    } else if (earliest == TR_FOREVER) {
+        is_right = next == TR_FOREVER;
+    } else {
+        is_right = next > m->wheel.now && next <= earliest;
+    }
     if (!is_right || count != m->wheel.count) {
         T_FAIL("seed %" PRIu64 ": next %" PRId64 ", now %" PRId64 ", earliest %" PRId64, m->seed,
                next, m->wheel.now, earliest);

@@ -16,6 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef T_TROUPE
+#include "loop_internal.h"
+#endif
+
 #if defined(__SANITIZE_ADDRESS__)
 #define T_LSAN 1
 #elif defined(__has_feature)
@@ -37,7 +41,7 @@ static bool ignored[T_MAX_FDS]; /* under lock */
 static const struct t_case *running;
 static pthread_t test_thread;
 static jmp_buf require_env;
-static char *stack_base; /* a frame of the running test's own stack; the body lies below it */
+static uintptr_t stack_base; /* a frame of the running test's own stack; the body lies below it */
 
 /* ---- checks ---- */
 
@@ -100,14 +104,9 @@ bool t_check_mem(const void *actual, const void *expected, size_t size, const ch
 /* On the main stack the kernel keeps the whole stack limit free below us, so an address in that
  * range is on our stack; a task's stack isn't. */
 static bool on_own_stack(void) {
-#ifdef T_LSAN
-    return pthread_equal(pthread_self(), test_thread); /* locals may live on a fake stack */
-#else
-    char here = 0;
-    uintptr_t at = (uintptr_t)&here;
-    uintptr_t base = (uintptr_t)stack_base;
-    return pthread_equal(pthread_self(), test_thread) && at <= base && base - at < 4u << 20;
-#endif
+    uintptr_t at = (uintptr_t)__builtin_frame_address(0);
+    return pthread_equal(pthread_self(), test_thread) && at <= stack_base &&
+           stack_base - at < 4u << 20;
 }
 
 void t_require(bool ok, const char *file, int line, const char *text) {
@@ -153,9 +152,22 @@ static void list_fds(bool open_fds[T_MAX_FDS]) {
     closedir(dir);
 }
 
+/* A loop's inbox outlives its loop, with its eventfd: the next runtime uses both again. */
+static void ignore_loops(void) {
+#ifdef T_TROUPE
+    for (unsigned id = 0; id < TR_LOOPS_MAX; id++) {
+        const tr_loop *loop = tri_loop_by_id(id);
+        if (loop != NULL) {
+            t_ignore_fd(loop->inbox.wake_fd);
+        }
+    }
+#endif
+}
+
 static void check_fds(const bool before[T_MAX_FDS]) {
     static bool after[T_MAX_FDS];
     list_fds(after);
+    ignore_loops();
     for (int fd = 0; fd < T_MAX_FDS; fd++) {
         if (after[fd] && !before[fd] && !ignored[fd]) {
             char path[64];
@@ -195,8 +207,7 @@ void t_timeout(unsigned seconds) {
 
 /* One body, with T_REQUIRE's way out. */
 static void run_body(t_body *body) {
-    char base = 0;
-    stack_base = &base;
+    stack_base = (uintptr_t)__builtin_frame_address(0);
     test_thread = pthread_self();
     if (setjmp(require_env) == 0) {
         body();

@@ -95,17 +95,19 @@ static double now(void) {
 }
 
 static int usage(const char *program, int status) {
-    fprintf(status == 0 ? stdout : stderr,
-            "usage: %s [--list] [--filter SUBSTR]... [--exclude SUBSTR] [--no-fork] [--repeat N] "
-            "[--verbose]\n",
-            program);
+    fprintf(
+        status == 0 ? stdout : stderr,
+        "usage: %s [--list] [--filter SUBSTR]... [--exclude SUBSTR]... [--no-fork] [--repeat N] "
+        "[--verbose]\n",
+        program);
     return status;
 }
 
 int main(int argc, char **argv) {
     static const char *filters[64];
     size_t filter_count = 0;
-    const char *exclude = NULL;
+    static const char *excludes[64];
+    size_t exclude_count = 0;
     bool list = false;
     bool no_fork = false;
     bool verbose = false;
@@ -119,8 +121,8 @@ int main(int argc, char **argv) {
             verbose = true;
         } else if (!strcmp(argv[i], "--filter") && i + 1 < argc && filter_count < 64) {
             filters[filter_count++] = argv[++i];
-        } else if (!strcmp(argv[i], "--exclude") && i + 1 < argc) {
-            exclude = argv[++i];
+        } else if (!strcmp(argv[i], "--exclude") && i + 1 < argc && exclude_count < 64) {
+            excludes[exclude_count++] = argv[++i];
         } else if (!strcmp(argv[i], "--repeat") && i + 1 < argc) {
             repeat = strtol(argv[++i], NULL, 10);
         } else {
@@ -135,7 +137,7 @@ int main(int argc, char **argv) {
         for (size_t i = 0; i < case_count; i++) {
             const struct t_case *c = cases[i];
             if (!selected(c, filters, filter_count) ||
-                (exclude != NULL && selected(c, &exclude, 1))) {
+                (exclude_count > 0 && selected(c, excludes, exclude_count))) {
                 continue;
             }
             if (list) {

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ask.c: requests and their answers.
+ *
+ * DESIGN
+ *
+ * Who waits stands in a table of its loop, under a slot and a generation; the request carries that
+ * address. An answer finds its asker there, or finds that nobody waits any more: an ask that timed
+ * out or was cancelled leaves the table at once, so a late answer can't be taken for another one.
+ *
+ * An ask ends once: it is taken out of the table by its answer, its deadline, or its cancellation,
+ * whatever comes first.
+ */
+#include "actors_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- the table --------------------------------------------------------------------------------- */
+
+static int more_ask_slots(tri_actors *actors) {
+    uint32_t count = actors->ask_count == 0 ? 64 : actors->ask_count * 2;
+    struct tri_ask_slot *asks = tri_realloc(actors->asks, count * sizeof *asks);
+    if (asks == NULL) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = actors->ask_count; i < count; i++) {
+        asks[i] = (struct tri_ask_slot){.generation = actors->first_generation,
+                                        .next_free = i + 1 < count ? i + 1 : UINT32_MAX};
+    }
+    actors->free_ask = actors->ask_count;
+    actors->asks = asks;
+    actors->ask_count = count;
+    return 0;
+}
+
+static int register_ask(tri_actors *actors, tri_ask *ask) {
+    if (actors->free_ask == UINT32_MAX) {
+        int err = more_ask_slots(actors);
+        if (err < 0) {
+            return err;
+        }
+    }
+    ask->slot = actors->free_ask;
+    struct tri_ask_slot *entry = &actors->asks[ask->slot];
+    actors->free_ask = entry->next_free;
+    entry->ask = ask;
+    ask->generation = entry->generation;
+    return 0;
+}
+
+int tri_ask_register(tr_loop *loop, tri_ask *ask) {
+    tri_actors *actors = tri_actors_get(loop);
+    return actors != NULL ? register_ask(actors, ask) : -ENOMEM;
+}
+
+tri_ask *tri_ask_take(tri_actors *actors, uint32_t slot, uint32_t generation) {
+    if (slot >= actors->ask_count) {
+        return NULL;
+    }
+    struct tri_ask_slot *entry = &actors->asks[slot];
+    if (entry->generation != generation || entry->ask == NULL) {
+        return NULL;
+    }
+    tri_ask *ask = entry->ask;
+    entry->ask = NULL;
+    entry->generation++;
+    if (entry->generation > actors->last_generation) {
+        actors->last_generation = entry->generation;
+    }
+    entry->next_free = actors->free_ask;
+    actors->free_ask = slot;
+    return ask;
+}
+
+void tri_ask_forget(tr_loop *loop, tri_ask *ask) {
+    (void)tri_ask_take(tri_actors_of(loop), ask->slot, ask->generation);
+}
+
+bool tri_ask_is_pending(tri_actors *actors, uint32_t slot, uint32_t generation) {
+    return slot < actors->ask_count && actors->asks[slot].generation == generation &&
+           actors->asks[slot].ask != NULL;
+}
+
+tri_ask_id tri_ask_id_of(tr_loop *loop, const tri_ask *ask) {
+    return (tri_ask_id){ask->slot, ask->generation, (uint32_t)loop->id};
+}
+
+/* ---- answering ------------------------------------------------------------------------------------ */
+
+/* A spawn whose spawner has given up: nobody would ever know the actor. */
+static void nobody_waits(tri_actors *actors, const struct tr_type *type, const void *message) {
+    (void)actors;
+    if (type == &tri_type_tri_spawned) {
+        (void)tr_kill(((const tri_spawned *)message)->who);
+    }
+}
+
+static int answer_here(tri_actors *actors, tri_ask_id id, int err, const struct tr_type *type,
+                       const void *message, tri_envelope *envelope) {
+    bool keep = false;
+    tri_ask *ask = tri_ask_take(actors, id.slot, id.generation);
+    if (ask == NULL) {
+        nobody_waits(actors, type, message);
+    } else {
+        ask->complete(actors->loop, ask, err, type, message, envelope, &keep);
+    }
+    return keep;
+}
+
+int tri_ask_answer(tr_loop *loop, tri_ask_id id, int err, const struct tr_type *type,
+                   const void *message) {
+    tri_actors *actors = tri_actors_of(loop);
+    if (id.loop == (uint32_t)loop->id) {
+        (void)answer_here(actors, id, err, type, message, NULL);
+        return 0;
+    }
+    int failed = 0;
+    tri_envelope *envelope = tri_envelope_make(actors, TRI_ANSWER, type, message, true);
+    if (envelope == NULL && err == 0) {
+        failed = -ENOMEM;
+        err = -ENOMEM;
+        envelope = tri_envelope_make(actors, TRI_ANSWER, NULL, NULL, true);
+    }
+    tr_loop *to = tri_loop_by_id(id.loop);
+    tri_port *port = to != NULL ? tri_port_get(actors, to) : NULL;
+    if (envelope == NULL || port == NULL) {
+        tr_log(TR_LOG_ERROR, "out of memory: an answer is lost, its asker waits for the deadline");
+        if (envelope != NULL) {
+            tri_envelope_recycle(actors, envelope);
+        }
+        return -ENOMEM;
+    }
+    tri_envelope_tail(envelope)->err = err;
+    envelope->ask_slot = id.slot;
+    envelope->ask_generation = id.generation;
+    tri_port_send(actors, port, envelope, false);
+    return failed;
+}
+
+void tri_answer_arrived(tri_actors *actors, tri_envelope *envelope) {
+    tri_ask_id id = {envelope->ask_slot, envelope->ask_generation, (uint32_t)actors->loop->id};
+    int err = tri_envelope_tail(envelope)->err;
+    const void *message = err < 0 ? NULL : tri_envelope_payload(envelope);
+    if (!answer_here(actors, id, err, envelope->type, message, envelope)) {
+        tri_envelope_free(actors->loop, envelope);
+    }
+}
+
+static int reply(tr_self *self, int err, const struct tr_type *type, const void *message) {
+    tri_actors *actors = tri_actors_of(tri_loop_here("tr_reply"));
+    tri_envelope *request = self->current;
+    if (request == NULL || request->ask_generation == 0 ||
+        (self->flags & TRI_ACTOR_REPLIED) != 0) {
+        return 0;
+    }
+    tri_ask_id id = {request->ask_slot, request->ask_generation, request->ask_loop};
+    const struct tr_type *expected = NULL;
+    if (request->has_tail) {
+        expected = tri_envelope_tail(request)->reply_type;
+    } else if (tri_ask_is_pending(actors, id.slot, id.generation)) {
+        expected = actors->asks[id.slot].ask->reply_type;
+    }
+    bool is_wrong = err == 0 && expected != NULL && expected != type;
+    self->flags |= TRI_ACTOR_REPLIED;
+    if (is_wrong) {
+        (void)tri_ask_answer(actors->loop, id, TR_EREPLY, NULL, NULL);
+        return TR_EREPLY;
+    }
+    return tri_ask_answer(actors->loop, id, err, type, message);
+}
+
+int tr_reply_message(tr_self *self, const struct tr_type *type, const void *message) {
+    return reply(self, 0, type, message);
+}
+
+int tr_reply_error(tr_self *self, int err) {
+    TRI_USAGE(err < 0, "tr_reply_error", "an error is negative");
+    return reply(self, err, NULL, NULL);
+}
+
+/* ---- asking ------------------------------------------------------------------------------------------ */
+
+struct asker {
+    tri_ask ask;
+    tri_waiter waiter;
+    tri_timer timer;
+    tri_actors *actors;
+    tri_fiber *fiber;
+    void *ret_reply;
+};
+
+/* Strings in the reply must outlive this call: keep the envelope, or make one. */
+static int hold_reply(struct asker *asker, const struct tr_type *type, const void *message,
+                      tri_envelope *envelope, bool *keep) {
+    if (envelope == NULL) {
+        envelope = tri_envelope_make(asker->actors, TRI_MESSAGE, type, message, false);
+        if (envelope == NULL) {
+            return -ENOMEM;
+        }
+    } else {
+        *keep = true;
+    }
+    asker->fiber->held = envelope;
+    memcpy(asker->ret_reply, tri_envelope_payload(envelope), type->size);
+    return 0;
+}
+
+static void asker_complete(tr_loop *loop, tri_ask *ask, int err, const struct tr_type *type,
+                           const void *message, tri_envelope *envelope, bool *keep) {
+    struct asker *asker = TRI_CONTAINER_OF(ask, struct asker, ask);
+    tri_timers_cancel(&loop->timers, &asker->timer);
+    if (err == 0 && type != ask->reply_type) {
+        err = TR_EREPLY;
+    }
+    if (err == 0 && type->blobs > 0) {
+        err = hold_reply(asker, type, message, envelope, keep);
+    } else if (err == 0) {
+        memcpy(asker->ret_reply, message, type->size);
+    }
+    tri_wake(&asker->waiter, err);
+}
+
+static void asker_give_up(struct asker *asker, int err) {
+    tr_loop *loop = asker->actors->loop;
+    tri_ask_forget(loop, &asker->ask);
+    tri_timers_cancel(&loop->timers, &asker->timer);
+    tri_wake(&asker->waiter, err);
+}
+
+static void asker_cancel(tri_waiter *waiter) {
+    asker_give_up(TRI_CONTAINER_OF(waiter, struct asker, waiter), TR_ECANCELLED);
+}
+
+static void asker_timeout(tr_loop *loop, tri_timer *timer) {
+    (void)loop;
+    asker_give_up(TRI_CONTAINER_OF(timer, struct asker, timer), TR_ETIMEOUT);
+}
+
+/* Whether the running handler belongs to the actor that is asked: it could never answer. */
+static bool asks_itself(tri_actors *actors, tr_ref to) {
+    if (to.node != 0 || to.loop != actors->loop->id) {
+        return false;
+    }
+    tr_actor *actor = tri_actor_find(actors, to.slot, to.generation);
+    return actor != NULL && actor->fiber != NULL && actor->fiber == actors->loop->current;
+}
+
+/* The strings of the last reply were valid until now. */
+static void release_reply(tr_loop *loop, tri_fiber *fiber) {
+    tri_envelope_free(loop, fiber->held);
+    fiber->held = NULL;
+}
+
+static int asker_begin(struct asker *asker, tr_loop *loop, const struct tr_type *reply_type,
+                       void *ret_reply) {
+    *asker = (struct asker){
+        .ask = {.complete = asker_complete, .reply_type = reply_type},
+        .waiter = {.cancel = asker_cancel, .reason = "ask"},
+        .timer.fire = asker_timeout,
+        .actors = tri_actors_get(loop),
+        .fiber = loop->current,
+        .ret_reply = ret_reply,
+    };
+    if (asker->actors == NULL) {
+        return -ENOMEM;
+    }
+    if (asker->fiber->held != NULL) {
+        release_reply(loop, asker->fiber);
+    }
+    asker->fiber->release = release_reply;
+    return register_ask(asker->actors, &asker->ask);
+}
+
+/* A request on the same loop needs no tail: its deadline is whether the asker still waits. */
+static int send_request(struct asker *asker, tr_ref to, tr_time timeout, const struct tr_type *type,
+                        const void *message) {
+    tri_actors *actors = asker->actors;
+    tr_loop *loop = actors->loop;
+    bool is_far = to.node != 0 || to.loop != loop->id;
+    tri_envelope *envelope = tri_envelope_make(actors, TRI_MESSAGE, type, message, is_far);
+    if (envelope == NULL) {
+        return type->blobs > 0 ? TR_ETOOBIG : -ENOMEM;
+    }
+    envelope->ask_slot = asker->ask.slot;
+    envelope->ask_generation = asker->ask.generation;
+    envelope->ask_loop = (uint16_t)loop->id;
+    if (is_far) {
+        tri_tail *tail = tri_envelope_tail(envelope);
+        tr_time now = tri_loop_update_now(loop);
+        tail->deadline = timeout > TR_FOREVER - now ? TR_FOREVER : now + timeout;
+        tail->reply_type = asker->ask.reply_type;
+    }
+    int err = tri_envelope_send(loop, to, envelope);
+    if (err < 0) {
+        tri_envelope_recycle(actors, envelope);
+    }
+    return err;
+}
+
+int tr_ask_message(tr_ref to, tr_time timeout, const struct tr_type *type, const void *message,
+                   const struct tr_type *reply_type, void *ret_reply) {
+    tr_loop *loop = tri_loop_here("tr_ask");
+    TRI_USAGE(loop->current != NULL, "tr_ask", "may be called by a task or a handler only");
+    if (timeout <= 0) {
+        return TR_ETIMEOUT;
+    }
+    struct asker asker;
+    int err = asker_begin(&asker, loop, reply_type, ret_reply);
+    if (err < 0) {
+        return err;
+    }
+    err = asks_itself(asker.actors, to) ? TR_EDEADLK
+                                        : send_request(&asker, to, timeout, type, message);
+    if (err < 0) {
+        tri_ask_forget(loop, &asker.ask);
+        return err;
+    }
+    tri_timers_add_after(&loop->timers, &asker.timer, timeout);
+    return tri_suspend(&asker.waiter);
+}
+
+int tri_ask_spawned(tri_actors *actors, int (*begin)(tri_actors *actors, tri_ask_id id, void *arg),
+                    void *arg, tr_ref *ret_ref) {
+    struct asker asker;
+    tri_spawned spawned;
+    int err = asker_begin(&asker, actors->loop, &tri_type_tri_spawned, &spawned);
+    if (err < 0) {
+        return err;
+    }
+    err = begin(actors, tri_ask_id_of(actors->loop, &asker.ask), arg);
+    if (err < 0) {
+        tri_ask_forget(actors->loop, &asker.ask);
+        return err;
+    }
+    err = tri_suspend(&asker.waiter);
+    if (err == 0) {
+        *ret_ref = spawned.who;
+    }
+    return err;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dispatch.c: an activation: a bounded number of messages of one actor, one after the other.
+ *
+ * The activation is a fiber in this frame. It runs on the dispatcher's stack, so a handler that
+ * doesn't suspend costs an indirect call; one that does keeps the stack, and the activation goes on
+ * there when it is resumed.
+ *
+ * INVARIANTS
+ *
+ *   state == TRI_READY    <=>  the actor's node is in the ready queue
+ *   state >= TRI_RUNNING  <=>  fiber != NULL; messages that come are only appended
+ */
+#include "actors_internal.h"
+
+#include <errno.h>
+
+struct activation {
+    tri_fiber fiber;
+    tr_actor *actor;
+};
+
+static const char *activation_name(const tri_fiber *fiber) {
+    return tr_self_name(TRI_CONTAINER_OF(fiber, struct activation, fiber)->actor);
+}
+
+void tri_actor_wake(tri_actors *actors, tr_actor *actor) {
+    if (actor->state == TRI_IDLE) {
+        actor->state = TRI_READY;
+        tri_loop_ready(actors->loop, &actor->node);
+    }
+}
+
+static const struct tri_row *row_of(tr_actor *actor, const struct tr_type *type) {
+    const struct tr_behaviour *behaviour = actor->behaviour;
+    const struct tri_row *rows = behaviour->rows;
+    if (TRI_UNLIKELY(behaviour->row_count == 0)) {
+        return NULL;
+    }
+    if (TRI_LIKELY(rows[actor->last_row].type == type) && rows[actor->last_row].kind == TRI_ROW_on) {
+        return &rows[actor->last_row];
+    }
+    for (size_t i = 0; i < behaviour->row_count; i++) {
+        if (rows[i].type == type && rows[i].kind == TRI_ROW_on) {
+            actor->last_row = (uint8_t)i;
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+/* Nobody is helped by running a request whose asker has given up. */
+static bool has_expired(tri_actors *actors, tri_envelope *envelope) {
+    if (envelope->ask_loop == actors->loop->id) {
+        return !tri_ask_is_pending(actors, envelope->ask_slot, envelope->ask_generation);
+    }
+    return envelope->has_tail && tri_envelope_tail(envelope)->deadline <= actors->loop->now;
+}
+
+/* The message is over: a request without an answer gets one, and the memory goes back. */
+void tri_current_done(tri_actors *actors, tr_actor *actor, int err) {
+    tri_envelope *envelope = actor->current;
+    if (envelope == NULL) {
+        return;
+    }
+    if (envelope->ask_generation != 0 && (actor->flags & TRI_ACTOR_REPLIED) == 0) {
+        tri_ask_id id = {envelope->ask_slot, envelope->ask_generation, envelope->ask_loop};
+        (void)tri_ask_answer(actors->loop, id, err < 0 ? err : TR_ENOREPLY, NULL, NULL);
+    }
+    actor->current = NULL;
+    tri_envelope_free(actors->loop, envelope);
+}
+
+static void fail(tr_actor *actor, int err) {
+    actor->flags |= TRI_ACTOR_STOPPING;
+    if ((actor->flags & TRI_ACTOR_KILLED) == 0) {
+        actor->reason = err;
+    }
+}
+
+static inline void release_held(tr_loop *loop, tri_fiber *fiber) {
+    if (TRI_UNLIKELY(fiber->held != NULL)) {
+        fiber->release(loop, fiber);
+    }
+}
+
+static void handle_message(tri_actors *actors, tr_actor *actor, tri_envelope *envelope) {
+    const struct tri_row *row = row_of(actor, envelope->type);
+    bool is_ask = envelope->ask_generation != 0;
+    actor->current = envelope;
+    actor->flags &= (uint8_t)~TRI_ACTOR_REPLIED;
+    if (TRI_UNLIKELY(row == NULL)) {
+        actor->current = NULL;
+        if (envelope->kind == TRI_DOWN) { /* an actor that doesn't care for it any more */
+            tri_envelope_free(actors->loop, envelope);
+        } else {
+            tri_envelope_refuse(actors, envelope, TR_EUNHANDLED);
+        }
+        return;
+    }
+    if (TRI_UNLIKELY(is_ask) && has_expired(actors, envelope)) {
+        tri_current_done(actors, actor, TR_ETIMEOUT);
+        return;
+    }
+    actors->stats.handled++;
+    int err = row->handler(actor, tri_actor_state_of(actor), tri_envelope_payload(envelope));
+    if (TRI_UNLIKELY((actor->flags & TRI_ACTOR_KILLED) != 0)) {
+        err = TR_EKILLED;
+    }
+    tri_current_done(actors, actor, err);
+    release_held(actors->loop, actor->fiber);
+    if (TRI_UNLIKELY(err < 0)) {
+        fail(actor, err);
+    }
+}
+
+static void handle(tri_actors *actors, tr_actor *actor, tri_envelope *envelope) {
+    if (TRI_UNLIKELY(envelope->kind == TRI_STOP)) {
+        actor->flags |= TRI_ACTOR_STOPPING;
+        tri_envelope_free(actors->loop, envelope);
+    } else {
+        handle_message(actors, actor, envelope);
+    }
+    tri_senders_look_again(actor);
+}
+
+/* ---- the first activation -------------------------------------------------------------------- */
+
+static int call_init(tr_actor *actor) {
+    const struct tr_behaviour *behaviour = actor->behaviour;
+    for (size_t i = 0; i < behaviour->row_count; i++) {
+        const struct tri_row *row = &behaviour->rows[i];
+        if (row->kind == TRI_ROW_init) {
+            return row->handler(actor, tri_actor_state_of(actor),
+                                tri_envelope_payload(actor->extra->arg));
+        }
+    }
+    return 0;
+}
+
+static void init_done(tri_actors *actors, tr_actor *actor, int err) {
+    tri_ask_id id = actor->extra->spawn_ask;
+    if (id.generation == 0) {
+        return;
+    }
+    actor->extra->spawn_ask.generation = 0;
+    if (err < 0) {
+        (void)tri_ask_answer(actors->loop, id, err, NULL, NULL);
+    } else {
+        tri_spawned spawned = {.who = tri_actor_ref(actors, actor)};
+        (void)tri_ask_answer(actors->loop, id, 0, &tri_type_tri_spawned, &spawned);
+    }
+}
+
+static void start(tri_actors *actors, tr_actor *actor) {
+    actor->flags &= (uint8_t)~TRI_ACTOR_NEW;
+    int err;
+    if (actor->behaviour->process != NULL) {
+        init_done(actors, actor, 0); /* a process has begun: that is all there is to wait for */
+        err = actor->behaviour->process(actor, tri_envelope_payload(actor->extra->arg));
+        tri_current_done(actors, actor, err < 0 ? err : 0);
+        actor->flags |= TRI_ACTOR_STOPPING;
+    } else {
+        err = call_init(actor);
+        init_done(actors, actor, err);
+    }
+    release_held(actors->loop, actor->fiber);
+    if (err < 0) {
+        fail(actor, err);
+    }
+}
+
+/* ---- activations ------------------------------------------------------------------------------- */
+
+static bool is_ending(const tr_actor *actor) {
+    return (actor->flags & (TRI_ACTOR_STOPPING | TRI_ACTOR_KILLED)) != 0;
+}
+
+void tri_actor_run(tr_loop *loop, tri_node *node) {
+    tr_actor *actor = TRI_CONTAINER_OF(node, tr_actor, node);
+    tri_actors *actors = tri_actors_of(loop);
+    struct activation activation = {.fiber = {.name = activation_name}, .actor = actor};
+    if (TRI_UNLIKELY(!tri_fiber_enter(loop, &activation.fiber))) {
+        tr_log(TR_LOG_ERROR, "out of memory for a stack: actor '%s' waits", tr_self_name(actor));
+        tri_loop_ready(loop, node);
+        return;
+    }
+    actor->state = TRI_RUNNING;
+    actor->fiber = &activation.fiber;
+    if (TRI_UNLIKELY((actor->flags & TRI_ACTOR_NEW) != 0) && !is_ending(actor)) {
+        start(actors, actor);
+    }
+    int budget = TRI_MESSAGES_PER_TURN;
+    while (actor->head != NULL && budget > 0 && !is_ending(actor)) {
+        budget--;
+        handle(actors, actor, tri_mailbox_pop(actor));
+    }
+    loop->clock_credit -= TRI_MESSAGES_PER_TURN - budget;
+    tri_fiber_leave(loop, &activation.fiber);
+    actor->fiber = NULL;
+    if (TRI_UNLIKELY(is_ending(actor))) {
+        tri_actor_end(actors, actor);
+    } else if (actor->head != NULL) {
+        actor->state = TRI_READY;
+        tri_loop_ready(loop, node);
+    } else {
+        actor->state = TRI_IDLE;
+    }
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mailbox.c: one FIFO an actor, bounded for messages, open for the system lane.
+ *
+ * The two lanes differ in accounting only: both stand in one queue, in the order of arrival, and
+ * only messages count against the bounds. TRI_KILL and TRI_WATCH are acted on when they arrive.
+ */
+#include "actors_internal.h"
+
+bool tri_mailbox_is_full(const tr_actor *actor, const tri_envelope *envelope) {
+    /* An empty mailbox takes a message of any size: otherwise nobody could ever send it. */
+    return actor->count >= actor->count_max ||
+           (actor->count > 0 && envelope->size > actor->bytes_max - actor->bytes);
+}
+
+static bool is_counted(const tri_envelope *envelope) {
+    return envelope->kind == TRI_MESSAGE;
+}
+
+void tri_mailbox_append(tri_actors *actors, tr_actor *actor, tri_envelope *envelope) {
+    envelope->node.next = NULL;
+    if (actor->head == NULL) {
+        actor->head = envelope;
+    } else {
+        actor->tail->node.next = &envelope->node;
+    }
+    actor->tail = envelope;
+    if (TRI_LIKELY(is_counted(envelope))) {
+        actor->count++;
+        actor->bytes += envelope->size;
+    }
+    if (actor->state == TRI_IDLE) {
+        actor->state = TRI_READY;
+        tri_loop_ready(actors->loop, &actor->node);
+    } else if (actor->state == TRI_RECEIVING) {
+        tri_receive_arrived(actor, envelope);
+    }
+}
+
+static tri_envelope *next_of(const tri_envelope *envelope) {
+    tri_node *next = envelope->node.next;
+    return next != NULL ? TRI_CONTAINER_OF(next, tri_envelope, node) : NULL;
+}
+
+void tri_mailbox_unlink(tr_actor *actor, tri_envelope *before, tri_envelope *envelope) {
+    tri_envelope *next = next_of(envelope);
+    if (before == NULL) {
+        actor->head = next;
+    } else {
+        before->node.next = next != NULL ? &next->node : NULL;
+    }
+    if (actor->tail == envelope) {
+        actor->tail = before;
+    }
+    if (TRI_LIKELY(is_counted(envelope))) {
+        actor->count--;
+        actor->bytes -= envelope->size;
+    }
+}
+
+tri_envelope *tri_mailbox_pop(tr_actor *actor) {
+    tri_envelope *envelope = actor->head;
+    if (envelope != NULL) {
+        tri_mailbox_unlink(actor, NULL, envelope);
+    }
+    return envelope;
+}
+
+void tri_senders_look_again(tr_actor *actor) {
+    tri_extra *extra = actor->extra;
+    if (extra != NULL && extra->senders != NULL && actor->count <= actor->count_max / 2 &&
+        actor->bytes <= actor->bytes_max / 2) {
+        tri_senders_wake(&extra->senders, 0);
+    }
+}
+
+static void drop_oldest(tri_actors *actors, tr_actor *actor) {
+    tri_envelope *before = NULL;
+    tri_envelope *envelope = actor->head;
+    while (envelope != NULL && !is_counted(envelope)) {
+        before = envelope;
+        envelope = next_of(envelope);
+    }
+    if (envelope != NULL) {
+        tri_mailbox_unlink(actor, before, envelope);
+        tri_envelope_refuse(actors, envelope, TR_EDROPPED);
+    }
+}
+
+/* The mailbox is full. 0: the envelope may be appended, 1: it is gone, negative: it is refused. */
+static int overflow(tri_actors *actors, tr_actor *actor, tri_envelope *envelope) {
+    switch (actor->overflow) {
+    case TR_DROP_NEW:
+        tri_envelope_refuse(actors, envelope, TR_EDROPPED);
+        return 1;
+    case TR_DROP_OLD:
+        while (actor->count > 0 && tri_mailbox_is_full(actor, envelope)) {
+            drop_oldest(actors, actor);
+        }
+        return 0;
+    default:
+        return TR_EFULL;
+    }
+}
+
+int tri_mailbox_offer(tri_actors *actors, tri_envelope *envelope) {
+    tr_actor *actor = tri_actor_find(actors, envelope->to_slot, envelope->to_generation);
+    if (TRI_UNLIKELY(actor == NULL)) {
+        if (envelope->kind == TRI_WATCH) {
+            tri_watch_arrived(actors, envelope);
+            return 0;
+        }
+        return tri_actor_end_reason(actors, envelope->to_slot, envelope->to_generation);
+    }
+    if (TRI_LIKELY(envelope->kind == TRI_MESSAGE)) {
+        if (TRI_UNLIKELY(tri_mailbox_is_full(actor, envelope)) &&
+            (envelope->flags & TRI_ENVELOPE_PATIENT) == 0) {
+            int result = overflow(actors, actor, envelope);
+            if (result != 0) {
+                return result < 0 ? result : 0;
+            }
+        }
+    } else if (envelope->kind == TRI_KILL) {
+        tri_envelope_free(actors->loop, envelope);
+        tri_actor_kill(actors, actor);
+        return 0;
+    } else if (envelope->kind == TRI_WATCH) {
+        tri_watch_arrived(actors, envelope);
+        return 0;
+    }
+    tri_mailbox_append(actors, actor, envelope);
+    return 0;
+}
+
+void tri_envelope_refuse(tri_actors *actors, tri_envelope *envelope, int reason) {
+    tr_loop *loop = actors->loop;
+    if (envelope->kind == TRI_MESSAGE && envelope->ask_generation != 0) {
+        tri_ask_id id = {envelope->ask_slot, envelope->ask_generation, envelope->ask_loop};
+        (void)tri_ask_answer(loop, id, reason, NULL, NULL);
+    } else if (envelope->kind == TRI_MESSAGE) {
+        tr_ref to = {.loop = envelope->at_loop,
+                     .slot = envelope->to_slot,
+                     .generation = envelope->to_generation};
+        if (envelope->has_tail && tri_envelope_tail(envelope)->to.node != 0) {
+            to = tri_envelope_tail(envelope)->to;
+        }
+        tri_dead_letter(loop, to, envelope->type, tri_envelope_payload(envelope), reason);
+    } else if (envelope->kind == TRI_WATCH) {
+        tri_watch_tell(actors, envelope, reason);
+        return;
+    } else if (envelope->kind == TRI_CONTROL) {
+        tri_envelope_tail(envelope)->err = reason;
+        tri_envelope_tail(envelope)->control(loop, envelope);
+        return;
+    }
+    tri_envelope_free(loop, envelope);
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * port.c: from loop to loop, in batches.
+ *
+ * DESIGN
+ *
+ * What a loop has for another one gathers in a chain, newest first, and is pushed to the other's
+ * inbox with one atomic operation at the end of the turn, or at 64 nodes. The same chain carries
+ * envelopes on their way and envelopes on their way back to their owner. An envelope that is not
+ * back yet counts against the pair's credit: beyond TRI_PAIR_CREDIT of them tr_send() fails with
+ * TR_EFULL and tr_send_wait() suspends. The system lane and answers are not counted; their number
+ * is bounded by what asked for them.
+ *
+ * A foreign thread has no chain: it pushes one node at a time, from malloc; the count of those on
+ * their way to a loop is bounded as well.
+ */
+#include "actors_internal.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+enum { FOREIGN_MAX = 65536 };
+
+/* (A) Messages of foreign threads that the loop of this id has not handled. */
+static _Atomic(int) foreign_on_way[TR_LOOPS_MAX];
+
+/* ---- waiting lists of senders ------------------------------------------------------------ */
+
+static void sender_cancel(tri_waiter *waiter) {
+    tri_sender *sender = TRI_CONTAINER_OF(waiter, tri_sender, waiter);
+    for (tri_sender **link = sender->list; *link != NULL; link = &(*link)->next) {
+        if (*link == sender) {
+            *link = sender->next;
+            break;
+        }
+    }
+    tri_wake(waiter, TR_ECANCELLED);
+}
+
+int tri_sender_wait(tri_sender **list, const char *reason) {
+    tri_sender sender = {.waiter = {.cancel = sender_cancel, .reason = reason}, .list = list};
+    while (*list != NULL) {
+        list = &(*list)->next;
+    }
+    *list = &sender;
+    return tri_suspend(&sender.waiter);
+}
+
+void tri_senders_wake(tri_sender **list, int result) {
+    tri_sender *sender = *list;
+    *list = NULL;
+    while (sender != NULL) {
+        tri_sender *next = sender->next;
+        tri_wake(&sender->waiter, result);
+        sender = next;
+    }
+}
+
+/* ---- the chain ------------------------------------------------------------------------------ */
+
+/* The other loop has ended: nothing arrives there any more. */
+static void chain_failed(tri_actors *actors, tri_node *node) {
+    while (node != NULL) {
+        tri_node *next = node->next;
+        tri_envelope *envelope = TRI_CONTAINER_OF(node, tri_envelope, node);
+        if (envelope->owner_loop == actors->loop->id) {
+            tri_envelope_refuse(actors, envelope, TR_ESHUTDOWN);
+        } else if (envelope->slab >= TRI_SLABS) {
+            tri_free(envelope); /* from malloc; blocks of a slab are freed with the slab */
+        }
+        node = next;
+    }
+}
+
+static void port_flush(tr_loop *loop, tri_flush *flush) {
+    tri_port *port = TRI_CONTAINER_OF(flush, tri_port, flush);
+    tri_node *newest = port->newest;
+    tri_node *oldest = port->oldest;
+    if (newest == NULL) {
+        return;
+    }
+    port->newest = NULL;
+    port->oldest = NULL;
+    port->queued = 0;
+    if (tri_inbox_push(&port->to->inbox, newest, oldest) < 0) {
+        oldest->next = NULL;
+        chain_failed(tri_actors_of(loop), newest);
+    }
+}
+
+static void port_push(tri_actors *actors, tri_port *port, tri_node *node) {
+    node->next = port->newest;
+    port->newest = node;
+    if (port->oldest == NULL) {
+        port->oldest = node;
+    }
+    if (++port->queued >= TRI_FLUSH_AT) {
+        port_flush(actors->loop, &port->flush);
+    } else {
+        tri_loop_flush_later(actors->loop, &port->flush);
+    }
+}
+
+tri_port *tri_port_get(tri_actors *actors, tr_loop *to) {
+    tri_port *port = actors->ports[to->id];
+    if (TRI_UNLIKELY(port == NULL)) {
+        port = tri_calloc(1, sizeof *port);
+        if (port != NULL) {
+            port->flush.run = port_flush;
+            port->to = to;
+            actors->ports[to->id] = port;
+        }
+    }
+    return port;
+}
+
+bool tri_port_has_credit(const tri_port *port) {
+    return port->on_way < TRI_PAIR_CREDIT;
+}
+
+void tri_port_send(tri_actors *actors, tri_port *port, tri_envelope *envelope, bool counts) {
+    if (counts) {
+        envelope->flags |= TRI_ENVELOPE_CREDIT;
+        port->on_way++;
+    }
+    envelope->at_loop = (uint16_t)port->to->id;
+    envelope->node.run = tri_envelope_arrived;
+    actors->stats.sent_far++;
+    port_push(actors, port, &envelope->node);
+}
+
+int tri_port_wait(tri_port *port) {
+    while (!tri_port_has_credit(port)) {
+        int err = tri_sender_wait(&port->waiting, "send");
+        if (err < 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+void tri_port_came_back(tri_actors *actors, tri_envelope *envelope) {
+    tri_port *port = actors->ports[envelope->at_loop];
+    TRI_ASSERT(port->on_way > 0);
+    port->on_way--;
+    envelope->flags = 0;
+    if (TRI_UNLIKELY(port->waiting != NULL) && port->on_way <= TRI_PAIR_CREDIT / 2) {
+        tri_senders_wake(&port->waiting, 0);
+    }
+}
+
+/* On the owner's loop. */
+static void returned(tr_loop *loop, tri_node *node) {
+    tri_envelope_recycle(tri_actors_of(loop), TRI_CONTAINER_OF(node, tri_envelope, node));
+}
+
+void tri_port_return(tri_actors *actors, tri_envelope *envelope) {
+    if (envelope->owner_loop == TRI_OWNER_MALLOC) {
+        if ((envelope->flags & TRI_ENVELOPE_CREDIT) != 0) {
+            /* Pairs with the addition in tri_post_foreign(); only the count matters. */
+            atomic_fetch_sub_explicit(&foreign_on_way[envelope->at_loop], 1, memory_order_relaxed);
+        }
+        tri_free(envelope);
+        return;
+    }
+    tri_port *port = tri_port_get(actors, tri_loop_by_id(envelope->owner_loop));
+    if (port == NULL) {
+        /* No memory even for the port: push it alone. */
+        tr_loop *owner = tri_loop_by_id(envelope->owner_loop);
+        envelope->node.run = returned;
+        (void)tri_inbox_push(&owner->inbox, &envelope->node, &envelope->node);
+        return;
+    }
+    envelope->node.run = returned;
+    port_push(actors, port, &envelope->node);
+}
+
+/* ---- foreign threads ---------------------------------------------------------------------------- */
+
+int tri_post_foreign(tr_loop *to, tri_envelope *envelope) {
+    envelope->at_loop = (uint16_t)to->id;
+    if (envelope->kind == TRI_MESSAGE) {
+        /* Relaxed: the count bounds memory and orders nothing. */
+        if (atomic_fetch_add_explicit(&foreign_on_way[to->id], 1, memory_order_relaxed) >=
+            FOREIGN_MAX) {
+            atomic_fetch_sub_explicit(&foreign_on_way[to->id], 1, memory_order_relaxed);
+            return TR_EFULL;
+        }
+        envelope->flags |= TRI_ENVELOPE_CREDIT;
+    }
+    envelope->node.run = tri_envelope_arrived;
+    int err = tri_inbox_push(&to->inbox, &envelope->node, &envelope->node);
+    if (err < 0 && (envelope->flags & TRI_ENVELOPE_CREDIT) != 0) {
+        atomic_fetch_sub_explicit(&foreign_on_way[to->id], 1, memory_order_relaxed);
+    }
+    return err;
+}
+
+/* ---- arriving ------------------------------------------------------------------------------------- */
+
+static void outgoing(tri_actors *actors, tri_envelope *envelope) {
+    tri_remote *remote = actors->system->remote;
+    if (remote != NULL) {
+        remote->outgoing(actors->loop, remote, envelope);
+    } else {
+        tri_envelope_refuse(actors, envelope, TR_ENODE);
+    }
+}
+
+void tri_envelope_arrived(tr_loop *loop, tri_node *node) {
+    tri_envelope *envelope = TRI_CONTAINER_OF(node, tri_envelope, node);
+    tri_actors *actors = tri_actors_get(loop);
+    if (TRI_UNLIKELY(actors == NULL)) {
+        tr_log(TR_LOG_ERROR, "out of memory: a message for loop %d is lost", loop->index);
+        return;
+    }
+    if (envelope->kind == TRI_ANSWER) {
+        tri_answer_arrived(actors, envelope);
+    } else if (envelope->kind == TRI_CONTROL) {
+        tri_envelope_tail(envelope)->control(loop, envelope);
+    } else if (envelope->has_tail && tri_envelope_tail(envelope)->to.node != 0) {
+        outgoing(actors, envelope);
+    } else {
+        int err = tri_mailbox_offer(actors, envelope);
+        if (err < 0) {
+            tri_envelope_refuse(actors, envelope, err);
+        }
+    }
+}
+
+/* ---- sending -------------------------------------------------------------------------------------- */
+
+/* The loop to post to: the actor's, or the one that owns the link to its node. */
+static int route(tr_loop *from, tr_ref to, tr_loop **ret_loop) {
+    unsigned id = to.loop;
+    if (to.node != 0) {
+        tri_system *system = from != NULL ? tri_actors_of(from)->system : NULL;
+        if (system == NULL || system->remote == NULL) {
+            return TR_ENODE;
+        }
+        int routed = system->remote->route(system->remote, to);
+        if (routed < 0) {
+            return routed;
+        }
+        id = (unsigned)routed;
+    }
+    *ret_loop = tri_loop_by_id(id);
+    return *ret_loop != NULL ? 0 : TR_ENOACTOR;
+}
+
+int tri_envelope_send(tr_loop *loop, tr_ref to, tri_envelope *envelope) {
+    tr_loop *at;
+    int err = route(loop, to, &at);
+    if (err < 0) {
+        return err;
+    }
+    envelope->to_slot = to.slot;
+    envelope->to_generation = to.generation;
+    if (envelope->has_tail) {
+        tri_envelope_tail(envelope)->to = to;
+    }
+    if (loop == NULL) {
+        return tri_post_foreign(at, envelope);
+    }
+    tri_actors *actors = tri_actors_of(loop);
+    if (at == loop && to.node == 0) {
+        return tri_mailbox_offer(actors, envelope);
+    }
+    tri_port *port = tri_port_get(actors, at);
+    if (port == NULL) {
+        return -ENOMEM;
+    }
+    bool counts = envelope->kind == TRI_MESSAGE;
+    if (counts && !tri_port_has_credit(port)) {
+        return TR_EFULL;
+    }
+    if (at == loop) {
+        /* The link is here: straight to it, but counted, for its queue is bounded by credit. */
+        envelope->flags |= counts ? TRI_ENVELOPE_CREDIT : 0;
+        port->on_way += counts;
+        actors->stats.sent_far++;
+        outgoing(actors, envelope);
+    } else {
+        tri_port_send(actors, port, envelope, counts);
+    }
+    return 0;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * send.c: tr_send(), tr_send_wait(), tr_stop(), tr_kill().
+ */
+#include "actors_internal.h"
+
+#include <errno.h>
+
+static int no_memory(const struct tr_type *type) {
+    /* Only a message with blobs can be too large; else it was the memory. */
+    return type != NULL && type->blobs > 0 ? TR_ETOOBIG : -ENOMEM;
+}
+
+/* Across loops, to other nodes, from foreign threads. */
+static int send_far(tr_loop *loop, tr_ref to, int kind, const struct tr_type *type,
+                    const void *message, uint8_t flags) {
+    tri_envelope *envelope = tri_envelope_new(kind, type, message, to.node != 0);
+    if (envelope == NULL) {
+        return no_memory(type);
+    }
+    envelope->flags = flags;
+    int err = tri_envelope_send(loop, to, envelope);
+    if (err < 0) {
+        if (loop != NULL) {
+            tri_envelope_free(loop, envelope);
+        } else {
+            tri_free(envelope);
+        }
+    }
+    return err;
+}
+
+static inline bool is_here(const tr_loop *loop, tr_ref to) {
+    return loop != NULL && to.loop == loop->id && to.node == 0;
+}
+
+int tr_send_message(tr_ref to, const struct tr_type *type, const void *message) {
+    tr_loop *loop = tri_current_loop;
+    if (TRI_UNLIKELY(!is_here(loop, to) || tri_actors_of(loop) == NULL)) {
+        return send_far(loop, to, TRI_MESSAGE, type, message, 0);
+    }
+    tri_actors *actors = tri_actors_of(loop);
+    tri_envelope *envelope = tri_envelope_make(actors, TRI_MESSAGE, type, message, false);
+    if (TRI_UNLIKELY(envelope == NULL)) {
+        return no_memory(type);
+    }
+    envelope->to_slot = to.slot;
+    envelope->to_generation = to.generation;
+    int err = tri_mailbox_offer(actors, envelope);
+    if (TRI_UNLIKELY(err < 0)) {
+        tri_envelope_recycle(actors, envelope);
+    }
+    return err;
+}
+
+/* ---- waiting for room -------------------------------------------------------------------------- */
+
+/* Until the actor has room, or is gone. */
+static int wait_here(tri_actors *actors, tr_ref to, size_t size) {
+    tri_envelope probe = {.size = (uint32_t)size};
+    for (;;) {
+        tr_actor *actor = tri_actor_find(actors, to.slot, to.generation);
+        if (actor == NULL || !tri_mailbox_is_full(actor, &probe)) {
+            return 0;
+        }
+        tri_extra *extra = tri_actor_extra(actor);
+        if (extra == NULL) {
+            return -ENOMEM;
+        }
+        int err = tri_sender_wait(&extra->senders, "send");
+        if (err < 0) {
+            return err;
+        }
+    }
+}
+
+/* Until the pair of loops has credit. */
+static int wait_far(tri_actors *actors, tr_ref to) {
+    unsigned id = to.loop;
+    if (to.node != 0) {
+        tri_remote *remote = actors->system->remote;
+        int routed = remote != NULL ? remote->route(remote, to) : TR_ENODE;
+        if (routed < 0) {
+            return routed;
+        }
+        id = (unsigned)routed;
+    }
+    tr_loop *at = tri_loop_by_id(id);
+    tri_port *port = at != NULL ? tri_port_get(actors, at) : NULL;
+    if (port == NULL) {
+        return at == NULL ? TR_ENOACTOR : -ENOMEM;
+    }
+    return tri_port_wait(port);
+}
+
+int tr_send_wait_message(tr_ref to, const struct tr_type *type, const void *message) {
+    tr_loop *loop = tri_loop_here("tr_send_wait");
+    TRI_USAGE(loop->current != NULL, "tr_send_wait", "may be called by a task or a handler only");
+    for (;;) {
+        int err = is_here(loop, to) && tri_actors_of(loop) != NULL
+                      ? tr_send_message(to, type, message)
+                      : send_far(loop, to, TRI_MESSAGE, type, message, TRI_ENVELOPE_PATIENT);
+        if (TRI_LIKELY(err != TR_EFULL)) {
+            return err;
+        }
+        tri_actors *actors = tri_actors_of(loop);
+        err = is_here(loop, to) ? wait_here(actors, to, type->size) : wait_far(actors, to);
+        if (err < 0) {
+            return err;
+        }
+    }
+}
+
+/* ---- the system lane ----------------------------------------------------------------------------- */
+
+static int send_system(tr_ref to, int kind) {
+    if (tr_ref_is_null(to)) {
+        return 0;
+    }
+    int err = send_far(tri_current_loop, to, kind, NULL, NULL, 0);
+    /* Already gone is what the caller wanted. */
+    return err == -ENOMEM || err == TR_ENOTLINKED ? err : 0;
+}
+
+int tr_stop(tr_ref ref) {
+    return send_system(ref, TRI_STOP);
+}
+
+int tr_kill(tr_ref ref) {
+    return send_system(ref, TRI_KILL);
+}
