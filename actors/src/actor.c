@@ -6,24 +6,15 @@
  * life of this loop gave out, so that an old reference never finds a new actor. The reasons of the
  * latest abnormal ends are kept by slot; an older one reads TR_ENOACTOR.
  */
-#include "actors_internal.h"
+#include "hot_internal.h"
 
 #include <errno.h>
-#include <string.h>
 
 static struct tri_slot *slot_at(const tri_actors *actors, uint32_t slot) {
     return &actors->chunks[slot / TRI_SLOT_CHUNK][slot % TRI_SLOT_CHUNK];
 }
 
 /* ---- finding ------------------------------------------------------------------------------ */
-
-tr_actor *tri_actor_find(tri_actors *actors, uint32_t slot, uint32_t generation) {
-    if (TRI_UNLIKELY(slot >= actors->slot_count)) {
-        return NULL;
-    }
-    struct tri_slot *entry = slot_at(actors, slot);
-    return TRI_LIKELY(entry->generation == generation) ? entry->actor : NULL;
-}
 
 int tri_actor_end_reason(const tri_actors *actors, uint32_t slot, uint32_t generation) {
     if (actors->ended != NULL) {
@@ -179,6 +170,7 @@ int tri_actor_new(tri_actors *actors, const struct tr_behaviour *behaviour,
     }
     memset(actor, 0, size);
     actor->node.run = tri_actor_run;
+    actor->tail = &actor->head;
     actor->behaviour = behaviour;
     actor->slab = slab;
     actor->count_max = bound(opts->mailbox_messages, TR_MAILBOX_MESSAGES);
@@ -265,8 +257,8 @@ void tri_actor_end(tri_actors *actors, tr_actor *actor) {
     actors->stats.actors--;
     __atomic_store_n(&actors->system->loads[actors->loop->index], (int)actors->stats.actors,
                      __ATOMIC_RELAXED);
-    for (tri_envelope *left; (left = tri_mailbox_pop(actor)) != NULL;) {
-        tri_envelope_refuse(actors, left, reason);
+    while (actor->head != NULL) {
+        tri_envelope_refuse(actors, tri_mailbox_pop(actor), reason);
     }
     end_extra(actors, actor, reason);
     actor_free(actors, actor);

@@ -179,8 +179,8 @@ typedef struct tri_extra tri_extra;
 
 struct tr_actor {
     tri_node node;                        /* (L) ready queue; first member */
-    tri_envelope *head;                   /* (L) mailbox, oldest first */
-    tri_envelope *tail;                   /* (L) */
+    tri_node *head;                       /* (L) mailbox: envelopes, oldest first */
+    tri_node **tail;                      /* (L) where the next one is linked */
     tri_envelope *current;                /* (L) being handled */
     const struct tr_behaviour *behaviour; /* (C) */
     tri_fiber *fiber;                     /* (L) of the activation in progress */
@@ -250,6 +250,7 @@ struct tri_port {
 struct tri_actors {
     tri_loop_ext ext;                /* first member */
     tr_loop *loop;                   /* (C) */
+    uint32_t loop_id;                /* (C) loop->id */
     tri_system *system;              /* (C) */
     struct tri_slot **chunks;        /* (L) the table, TRI_SLOT_CHUNK slots each */
     uint32_t slot_count;             /* (L) slots made */
@@ -301,20 +302,23 @@ struct tri_system {
 };
 
 /* ---- system.c ---- */
-TRI_API tri_actors *tri_actors_get(tr_loop *loop); /* made on first use; NULL: out of memory */
+TRI_API tri_actors *tri_actors_make(tr_loop *loop);
 static inline tri_actors *tri_actors_of(const tr_loop *loop) {
     return (tri_actors *)(void *)loop->ext[TRI_EXT_ACTORS];
 }
+/* Made on first use; NULL: out of memory. */
+static inline tri_actors *tri_actors_get(tr_loop *loop) {
+    tri_actors *actors = tri_actors_of(loop);
+    return TRI_LIKELY(actors != NULL) ? actors : tri_actors_make(loop);
+}
 
 /* ---- slab.c ---- */
-void *tri_slab_alloc(tri_actors *actors, size_t size, uint8_t *ret_slab);
-void tri_slab_free(tri_actors *actors, void *block, uint8_t slab);
+void *tri_slab_alloc_slow(tri_actors *actors, size_t size, uint8_t *ret_slab);
 void tri_slabs_fini(tri_actors *actors);
 
 /* ---- envelope.c ---- */
 tri_envelope *tri_envelope_make(tri_actors *actors, int kind, const struct tr_type *type,
                                 const void *message, bool with_tail);
-void tri_envelope_recycle(tri_actors *actors, tri_envelope *envelope); /* owner only */
 
 /* ---- port.c ---- */
 tri_port *tri_port_get(tri_actors *actors, tr_loop *to);
@@ -327,23 +331,19 @@ int tri_post_foreign(tr_loop *to, tri_envelope *envelope);
 void tri_envelope_arrived(tr_loop *loop, tri_node *node);
 /* Give an envelope to the loop or node that its `to` leads to, from the thread of a loop or a
  * foreign one. It is owned by the callee on 0. */
-int tri_envelope_send(tr_loop *loop, tr_ref to, tri_envelope *envelope);
+int tri_envelope_send(tr_loop *loop, const tr_ref *to, tri_envelope *envelope);
 
 /* ---- waiting lists of senders: port.c ---- */
 int tri_sender_wait(tri_sender **list, const char *reason);
 void tri_senders_wake(tri_sender **list, int result);
 
 /* ---- mailbox.c ---- */
-bool tri_mailbox_is_full(const tr_actor *actor, const tri_envelope *envelope);
 int tri_mailbox_offer(tri_actors *actors, tri_envelope *envelope);
-void tri_mailbox_append(tri_actors *actors, tr_actor *actor, tri_envelope *envelope);
-tri_envelope *tri_mailbox_pop(tr_actor *actor);
-void tri_mailbox_unlink(tr_actor *actor, tri_envelope *before, tri_envelope *envelope);
+void tri_mailbox_unlink(tr_actor *actor, tri_node **link, tri_envelope *envelope);
 void tri_envelope_refuse(tri_actors *actors, tri_envelope *envelope, int reason);
 void tri_senders_look_again(tr_actor *actor);
 
 /* ---- actor.c ---- */
-tr_actor *tri_actor_find(tri_actors *actors, uint32_t slot, uint32_t generation);
 int tri_actor_end_reason(const tri_actors *actors, uint32_t slot, uint32_t generation);
 int tri_actor_new(tri_actors *actors, const struct tr_behaviour *behaviour,
                   const struct tr_spawn_opts *opts, tri_envelope *arg, tr_actor **ret_actor);
@@ -361,7 +361,11 @@ void tri_current_done(tri_actors *actors, tr_actor *actor, int err);
 void tri_receive_arrived(tr_actor *actor, tri_envelope *envelope);
 
 /* ---- ask.c ---- */
-bool tri_ask_is_pending(tri_actors *actors, uint32_t slot, uint32_t generation);
+static inline bool tri_ask_is_pending(const tri_actors *actors, uint32_t slot,
+                                      uint32_t generation) {
+    return slot < actors->ask_count && actors->asks[slot].generation == generation &&
+           actors->asks[slot].ask != NULL;
+}
 tri_ask *tri_ask_take(tri_actors *actors, uint32_t slot, uint32_t generation);
 void tri_answer_arrived(tri_actors *actors, tri_envelope *envelope);
 /* Wait for an answer, registered by the caller: 0 and *ret_ref for spawns. */

@@ -11,7 +11,7 @@
  * An ask ends once: it is taken out of the table by its answer, its deadline, or its cancellation,
  * whatever comes first.
  */
-#include "actors_internal.h"
+#include "hot_internal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -75,11 +75,6 @@ tri_ask *tri_ask_take(tri_actors *actors, uint32_t slot, uint32_t generation) {
 
 void tri_ask_forget(tr_loop *loop, tri_ask *ask) {
     (void)tri_ask_take(tri_actors_of(loop), ask->slot, ask->generation);
-}
-
-bool tri_ask_is_pending(tri_actors *actors, uint32_t slot, uint32_t generation) {
-    return slot < actors->ask_count && actors->asks[slot].generation == generation &&
-           actors->asks[slot].ask != NULL;
 }
 
 tri_ask_id tri_ask_id_of(tr_loop *loop, const tri_ask *ask) {
@@ -238,11 +233,8 @@ static void asker_timeout(tr_loop *loop, tri_timer *timer) {
 }
 
 /* Whether the running handler belongs to the actor that is asked: it could never answer. */
-static bool asks_itself(tri_actors *actors, tr_ref to) {
-    if (to.node != 0 || to.loop != actors->loop->id) {
-        return false;
-    }
-    tr_actor *actor = tri_actor_find(actors, to.slot, to.generation);
+static bool asks_itself(const tri_actors *actors, const tr_ref *to) {
+    const tr_actor *actor = tri_actor_find(actors, to->slot, to->generation);
     return actor != NULL && actor->fiber != NULL && actor->fiber == actors->loop->current;
 }
 
@@ -252,45 +244,68 @@ static void release_reply(tr_loop *loop, tri_fiber *fiber) {
     fiber->held = NULL;
 }
 
-static int asker_begin(struct asker *asker, tr_loop *loop, const struct tr_type *reply_type,
+static int asker_begin(struct asker *asker, tri_actors *actors, const struct tr_type *reply_type,
                        void *ret_reply) {
-    *asker = (struct asker){
-        .ask = {.complete = asker_complete, .reply_type = reply_type},
-        .waiter = {.cancel = asker_cancel, .reason = "ask"},
-        .timer.fire = asker_timeout,
-        .actors = tri_actors_get(loop),
-        .fiber = loop->current,
-        .ret_reply = ret_reply,
-    };
-    if (asker->actors == NULL) {
-        return -ENOMEM;
+    tri_fiber *fiber = actors->loop->current;
+    asker->ask.complete = asker_complete;
+    asker->ask.reply_type = reply_type;
+    asker->waiter = (tri_waiter){.cancel = asker_cancel, .reason = "ask"};
+    asker->timer.fire = asker_timeout;
+    asker->timer.place = 0;
+    asker->actors = actors;
+    asker->fiber = fiber;
+    asker->ret_reply = ret_reply;
+    if (TRI_UNLIKELY(fiber->held != NULL)) {
+        release_reply(actors->loop, fiber);
     }
-    if (asker->fiber->held != NULL) {
-        release_reply(loop, asker->fiber);
-    }
-    asker->fiber->release = release_reply;
-    return register_ask(asker->actors, &asker->ask);
+    fiber->release = release_reply;
+    return register_ask(actors, &asker->ask);
 }
 
-/* A request on the same loop needs no tail: its deadline is whether the asker still waits. */
-static int send_request(struct asker *asker, tr_ref to, tr_time timeout, const struct tr_type *type,
-                        const void *message) {
-    tri_actors *actors = asker->actors;
-    tr_loop *loop = actors->loop;
-    bool is_far = to.node != 0 || to.loop != loop->id;
-    tri_envelope *envelope = tri_envelope_make(actors, TRI_MESSAGE, type, message, is_far);
-    if (envelope == NULL) {
-        return type->blobs > 0 ? TR_ETOOBIG : -ENOMEM;
-    }
+static void set_asker(tri_envelope *envelope, const struct asker *asker) {
     envelope->ask_slot = asker->ask.slot;
     envelope->ask_generation = asker->ask.generation;
-    envelope->ask_loop = (uint16_t)loop->id;
-    if (is_far) {
-        tri_tail *tail = tri_envelope_tail(envelope);
-        tr_time now = tri_loop_update_now(loop);
-        tail->deadline = timeout > TR_FOREVER - now ? TR_FOREVER : now + timeout;
-        tail->reply_type = asker->ask.reply_type;
+    envelope->ask_loop = (uint16_t)asker->actors->loop_id;
+}
+
+static int no_memory(const struct tr_type *type) {
+    return type->blobs > 0 ? TR_ETOOBIG : -ENOMEM;
+}
+
+/* Needs no tail: its deadline is whether the asker still waits. */
+static int request_here(struct asker *asker, const tr_ref *to, const struct tr_type *type,
+                        const void *message) {
+    tri_actors *actors = asker->actors;
+    if (TRI_UNLIKELY(asks_itself(actors, to))) {
+        return TR_EDEADLK;
     }
+    tri_envelope *envelope = tri_message_make(actors, type, message);
+    if (TRI_UNLIKELY(envelope == NULL)) {
+        return no_memory(type);
+    }
+    set_asker(envelope, asker);
+    envelope->to_slot = to->slot;
+    envelope->to_generation = to->generation;
+    int err = tri_envelope_deliver(actors, envelope);
+    if (TRI_UNLIKELY(err < 0)) {
+        tri_envelope_recycle(actors, envelope);
+    }
+    return err;
+}
+
+static int request_far(struct asker *asker, const tr_ref *to, tr_time timeout,
+                       const struct tr_type *type, const void *message) {
+    tri_actors *actors = asker->actors;
+    tr_loop *loop = actors->loop;
+    tri_envelope *envelope = tri_envelope_make(actors, TRI_MESSAGE, type, message, true);
+    if (envelope == NULL) {
+        return no_memory(type);
+    }
+    set_asker(envelope, asker);
+    tri_tail *tail = tri_envelope_tail(envelope);
+    tr_time now = tri_loop_update_now(loop);
+    tail->deadline = timeout > TR_FOREVER - now ? TR_FOREVER : now + timeout;
+    tail->reply_type = asker->ask.reply_type;
     int err = tri_envelope_send(loop, to, envelope);
     if (err < 0) {
         tri_envelope_recycle(actors, envelope);
@@ -302,17 +317,22 @@ int tr_ask_message(tr_ref to, tr_time timeout, const struct tr_type *type, const
                    const struct tr_type *reply_type, void *ret_reply) {
     tr_loop *loop = tri_loop_here("tr_ask");
     TRI_USAGE(loop->current != NULL, "tr_ask", "may be called by a task or a handler only");
-    if (timeout <= 0) {
+    if (TRI_UNLIKELY(timeout <= 0)) {
         return TR_ETIMEOUT;
     }
+    tri_actors *actors = tri_actors_get(loop);
+    if (TRI_UNLIKELY(actors == NULL)) {
+        return -ENOMEM;
+    }
     struct asker asker;
-    int err = asker_begin(&asker, loop, reply_type, ret_reply);
-    if (err < 0) {
+    int err = asker_begin(&asker, actors, reply_type, ret_reply);
+    if (TRI_UNLIKELY(err < 0)) {
         return err;
     }
-    err = asks_itself(asker.actors, to) ? TR_EDEADLK
-                                        : send_request(&asker, to, timeout, type, message);
-    if (err < 0) {
+    err = to.node == 0 && to.loop == actors->loop_id
+              ? request_here(&asker, &to, type, message)
+              : request_far(&asker, &to, timeout, type, message);
+    if (TRI_UNLIKELY(err < 0)) {
         tri_ask_forget(loop, &asker.ask);
         return err;
     }
@@ -324,7 +344,7 @@ int tri_ask_spawned(tri_actors *actors, int (*begin)(tri_actors *actors, tri_ask
                     void *arg, tr_ref *ret_ref) {
     struct asker asker;
     tri_spawned spawned;
-    int err = asker_begin(&asker, actors->loop, &tri_type_tri_spawned, &spawned);
+    int err = asker_begin(&asker, actors, &tri_type_tri_spawned, &spawned);
     if (err < 0) {
         return err;
     }

@@ -11,7 +11,7 @@
  *   state == TRI_READY    <=>  the actor's node is in the ready queue
  *   state >= TRI_RUNNING  <=>  fiber != NULL; messages that come are only appended
  */
-#include "actors_internal.h"
+#include "hot_internal.h"
 
 #include <errno.h>
 
@@ -31,22 +31,27 @@ void tri_actor_wake(tri_actors *actors, tr_actor *actor) {
     }
 }
 
-static const struct tri_row *row_of(tr_actor *actor, const struct tr_type *type) {
+static const struct tri_row *find_row(tr_actor *actor, const struct tr_type *type) {
     const struct tr_behaviour *behaviour = actor->behaviour;
-    const struct tri_row *rows = behaviour->rows;
-    if (TRI_UNLIKELY(behaviour->row_count == 0)) {
-        return NULL;
-    }
-    if (TRI_LIKELY(rows[actor->last_row].type == type) && rows[actor->last_row].kind == TRI_ROW_on) {
-        return &rows[actor->last_row];
-    }
     for (size_t i = 0; i < behaviour->row_count; i++) {
-        if (rows[i].type == type && rows[i].kind == TRI_ROW_on) {
+        if (behaviour->rows[i].type == type && behaviour->rows[i].kind == TRI_ROW_on) {
             actor->last_row = (uint8_t)i;
-            return &rows[i];
+            return &behaviour->rows[i];
         }
     }
     return NULL;
+}
+
+/* Most messages are of the same type as the last one. */
+static inline const struct tri_row *row_of(tr_actor *actor, const struct tr_type *type) {
+    const struct tr_behaviour *behaviour = actor->behaviour;
+    if (TRI_LIKELY(actor->last_row < behaviour->row_count)) {
+        const struct tri_row *row = &behaviour->rows[actor->last_row];
+        if (TRI_LIKELY(row->type == type && row->kind == TRI_ROW_on)) {
+            return row;
+        }
+    }
+    return find_row(actor, type);
 }
 
 /* Nobody is helped by running a request whose asker has given up. */
@@ -58,17 +63,21 @@ static bool has_expired(tri_actors *actors, tri_envelope *envelope) {
 }
 
 /* The message is over: a request without an answer gets one, and the memory goes back. */
-void tri_current_done(tri_actors *actors, tr_actor *actor, int err) {
+static inline void current_done(tri_actors *actors, tr_actor *actor, int err) {
     tri_envelope *envelope = actor->current;
-    if (envelope == NULL) {
+    if (TRI_UNLIKELY(envelope == NULL)) {
         return;
     }
-    if (envelope->ask_generation != 0 && (actor->flags & TRI_ACTOR_REPLIED) == 0) {
+    if (TRI_UNLIKELY(envelope->ask_generation != 0) && (actor->flags & TRI_ACTOR_REPLIED) == 0) {
         tri_ask_id id = {envelope->ask_slot, envelope->ask_generation, envelope->ask_loop};
         (void)tri_ask_answer(actors->loop, id, err < 0 ? err : TR_ENOREPLY, NULL, NULL);
     }
     actor->current = NULL;
-    tri_envelope_free(actors->loop, envelope);
+    tri_envelope_release(actors, envelope);
+}
+
+void tri_current_done(tri_actors *actors, tr_actor *actor, int err) {
+    current_done(actors, actor, err);
 }
 
 static void fail(tr_actor *actor, int err) {
@@ -107,7 +116,7 @@ static void handle_message(tri_actors *actors, tr_actor *actor, tri_envelope *en
     if (TRI_UNLIKELY((actor->flags & TRI_ACTOR_KILLED) != 0)) {
         err = TR_EKILLED;
     }
-    tri_current_done(actors, actor, err);
+    current_done(actors, actor, err);
     release_held(actors->loop, actor->fiber);
     if (TRI_UNLIKELY(err < 0)) {
         fail(actor, err);
@@ -121,7 +130,9 @@ static void handle(tri_actors *actors, tr_actor *actor, tri_envelope *envelope) 
     } else {
         handle_message(actors, actor, envelope);
     }
-    tri_senders_look_again(actor);
+    if (TRI_UNLIKELY(actor->extra != NULL)) {
+        tri_senders_look_again(actor);
+    }
 }
 
 /* ---- the first activation -------------------------------------------------------------------- */

@@ -6,9 +6,7 @@
  * padding to 8, and for some a struct tri_tail. The pointers inside the struct point at the bytes
  * behind it, so that a handler borrows both alike.
  */
-#include "actors_internal.h"
-
-#include <string.h>
+#include "hot_internal.h"
 
 _Static_assert(sizeof(tri_envelope) == 56, "a message of 8 bytes fits a cache line");
 
@@ -66,22 +64,13 @@ tri_envelope *tri_envelope_make(tri_actors *actors, int kind, const struct tr_ty
         return NULL;
     }
     size_t total = sizeof(tri_envelope) + size + (with_tail ? sizeof(tri_tail) : 0);
-    uint8_t slab = 0;
+    uint8_t slab = TRI_SLAB_NONE;
     tri_envelope *envelope =
         actors != NULL ? tri_slab_alloc(actors, total, &slab) : tri_malloc(total);
     if (TRI_UNLIKELY(envelope == NULL)) {
         return NULL;
     }
-    envelope->type = type;
-    envelope->ask_slot = 0;
-    envelope->ask_generation = 0;
-    envelope->size = (uint32_t)size;
-    envelope->owner_loop = actors != NULL ? (uint16_t)actors->loop->id : TRI_OWNER_MALLOC;
-    envelope->at_loop = envelope->owner_loop;
-    envelope->ask_loop = 0;
-    envelope->kind = (uint8_t)kind;
-    envelope->slab = slab;
-    envelope->flags = 0;
+    tri_envelope_init(actors, envelope, kind, type, size, slab);
     envelope->has_tail = with_tail;
     if (with_tail) {
         *tri_envelope_tail(envelope) = (tri_tail){.deadline = TR_FOREVER};
@@ -105,18 +94,6 @@ tri_envelope *tri_envelope_new(int kind, const struct tr_type *type, const void 
     return tri_envelope_make(actors, kind, type, message, with_tail);
 }
 
-void tri_envelope_recycle(tri_actors *actors, tri_envelope *envelope) {
-    if (TRI_UNLIKELY((envelope->flags & TRI_ENVELOPE_CREDIT) != 0)) {
-        tri_port_came_back(actors, envelope);
-    }
-    tri_slab_free(actors, envelope, envelope->slab);
-}
-
 void tri_envelope_free(tr_loop *loop, tri_envelope *envelope) {
-    tri_actors *actors = tri_actors_of(loop);
-    if (TRI_LIKELY(envelope->owner_loop == loop->id)) {
-        tri_envelope_recycle(actors, envelope);
-    } else {
-        tri_port_return(actors, envelope);
-    }
+    tri_envelope_release(tri_actors_of(loop), envelope);
 }

@@ -5,65 +5,17 @@
  * The two lanes differ in accounting only: both stand in one queue, in the order of arrival, and
  * only messages count against the bounds. TRI_KILL and TRI_WATCH are acted on when they arrive.
  */
-#include "actors_internal.h"
+#include "hot_internal.h"
 
-bool tri_mailbox_is_full(const tr_actor *actor, const tri_envelope *envelope) {
-    /* An empty mailbox takes a message of any size: otherwise nobody could ever send it. */
-    return actor->count >= actor->count_max ||
-           (actor->count > 0 && envelope->size > actor->bytes_max - actor->bytes);
-}
-
-static bool is_counted(const tri_envelope *envelope) {
-    return envelope->kind == TRI_MESSAGE;
-}
-
-void tri_mailbox_append(tri_actors *actors, tr_actor *actor, tri_envelope *envelope) {
-    envelope->node.next = NULL;
-    if (actor->head == NULL) {
-        actor->head = envelope;
-    } else {
-        actor->tail->node.next = &envelope->node;
+void tri_mailbox_unlink(tr_actor *actor, tri_node **link, tri_envelope *envelope) {
+    *link = envelope->node.next;
+    if (*link == NULL) {
+        actor->tail = link;
     }
-    actor->tail = envelope;
-    if (TRI_LIKELY(is_counted(envelope))) {
-        actor->count++;
-        actor->bytes += envelope->size;
-    }
-    if (actor->state == TRI_IDLE) {
-        actor->state = TRI_READY;
-        tri_loop_ready(actors->loop, &actor->node);
-    } else if (actor->state == TRI_RECEIVING) {
-        tri_receive_arrived(actor, envelope);
-    }
-}
-
-static tri_envelope *next_of(const tri_envelope *envelope) {
-    tri_node *next = envelope->node.next;
-    return next != NULL ? TRI_CONTAINER_OF(next, tri_envelope, node) : NULL;
-}
-
-void tri_mailbox_unlink(tr_actor *actor, tri_envelope *before, tri_envelope *envelope) {
-    tri_envelope *next = next_of(envelope);
-    if (before == NULL) {
-        actor->head = next;
-    } else {
-        before->node.next = next != NULL ? &next->node : NULL;
-    }
-    if (actor->tail == envelope) {
-        actor->tail = before;
-    }
-    if (TRI_LIKELY(is_counted(envelope))) {
+    if (envelope->kind == TRI_MESSAGE) {
         actor->count--;
         actor->bytes -= envelope->size;
     }
-}
-
-tri_envelope *tri_mailbox_pop(tr_actor *actor) {
-    tri_envelope *envelope = actor->head;
-    if (envelope != NULL) {
-        tri_mailbox_unlink(actor, NULL, envelope);
-    }
-    return envelope;
 }
 
 void tri_senders_look_again(tr_actor *actor) {
@@ -75,14 +27,13 @@ void tri_senders_look_again(tr_actor *actor) {
 }
 
 static void drop_oldest(tri_actors *actors, tr_actor *actor) {
-    tri_envelope *before = NULL;
-    tri_envelope *envelope = actor->head;
-    while (envelope != NULL && !is_counted(envelope)) {
-        before = envelope;
-        envelope = next_of(envelope);
+    tri_node **link = &actor->head;
+    while (*link != NULL && tri_envelope_of(*link)->kind != TRI_MESSAGE) {
+        link = &(*link)->next;
     }
-    if (envelope != NULL) {
-        tri_mailbox_unlink(actor, before, envelope);
+    if (*link != NULL) {
+        tri_envelope *envelope = tri_envelope_of(*link);
+        tri_mailbox_unlink(actor, link, envelope);
         tri_envelope_refuse(actors, envelope, TR_EDROPPED);
     }
 }
@@ -94,7 +45,7 @@ static int overflow(tri_actors *actors, tr_actor *actor, tri_envelope *envelope)
         tri_envelope_refuse(actors, envelope, TR_EDROPPED);
         return 1;
     case TR_DROP_OLD:
-        while (actor->count > 0 && tri_mailbox_is_full(actor, envelope)) {
+        while (actor->count > 0 && tri_mailbox_is_full(actor, envelope->size)) {
             drop_oldest(actors, actor);
         }
         return 0;
@@ -113,7 +64,7 @@ int tri_mailbox_offer(tri_actors *actors, tri_envelope *envelope) {
         return tri_actor_end_reason(actors, envelope->to_slot, envelope->to_generation);
     }
     if (TRI_LIKELY(envelope->kind == TRI_MESSAGE)) {
-        if (TRI_UNLIKELY(tri_mailbox_is_full(actor, envelope)) &&
+        if (TRI_UNLIKELY(tri_mailbox_is_full(actor, envelope->size)) &&
             (envelope->flags & TRI_ENVELOPE_PATIENT) == 0) {
             int result = overflow(actors, actor, envelope);
             if (result != 0) {

@@ -5,7 +5,7 @@
  * The envelope of a TRI_WATCH carries the tr_down that will answer it: it stays with the watched
  * actor and becomes the message in the end, so that telling needs no memory.
  */
-#include "actors_internal.h"
+#include "hot_internal.h"
 
 #include <errno.h>
 
@@ -16,7 +16,7 @@ void tri_watch_tell(tri_actors *actors, tri_envelope *envelope, int reason) {
     tr_down *down = tri_envelope_payload(envelope);
     down->reason = reason;
     envelope->kind = TRI_DOWN;
-    if (tri_envelope_send(loop, tail->watcher, envelope) < 0) {
+    if (tri_envelope_send(loop, &tail->watcher, envelope) < 0) {
         tri_envelope_free(loop, envelope); /* the watcher is gone itself */
     }
 }
@@ -56,7 +56,7 @@ int tr_monitor(tr_self *self, tr_ref ref, uint64_t tag) {
     }
     tri_envelope_tail(envelope)->watcher = tri_actor_ref(actors, self);
     tri_envelope_tail(envelope)->tag = tag;
-    int err = tri_envelope_send(loop, ref, envelope);
+    int err = tri_envelope_send(loop, &ref, envelope);
     if (err < 0) {
         tri_watch_tell(actors, envelope, err); /* its loop or node can't be reached: that is the answer */
     }

@@ -14,7 +14,7 @@
  * A foreign thread has no chain: it pushes one node at a time, from malloc; the count of those on
  * their way to a loop is bounded as well.
  */
-#include "actors_internal.h"
+#include "hot_internal.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -222,8 +222,8 @@ void tri_envelope_arrived(tr_loop *loop, tri_node *node) {
     } else if (envelope->has_tail && tri_envelope_tail(envelope)->to.node != 0) {
         outgoing(actors, envelope);
     } else {
-        int err = tri_mailbox_offer(actors, envelope);
-        if (err < 0) {
+        int err = tri_envelope_deliver(actors, envelope);
+        if (TRI_UNLIKELY(err < 0)) {
             tri_envelope_refuse(actors, envelope, err);
         }
     }
@@ -231,44 +231,53 @@ void tri_envelope_arrived(tr_loop *loop, tri_node *node) {
 
 /* ---- sending -------------------------------------------------------------------------------------- */
 
-/* The loop to post to: the actor's, or the one that owns the link to its node. */
-static int route(tr_loop *from, tr_ref to, tr_loop **ret_loop) {
-    unsigned id = to.loop;
-    if (to.node != 0) {
-        tri_system *system = from != NULL ? tri_actors_of(from)->system : NULL;
-        if (system == NULL || system->remote == NULL) {
-            return TR_ENODE;
-        }
-        int routed = system->remote->route(system->remote, to);
-        if (routed < 0) {
-            return routed;
-        }
-        id = (unsigned)routed;
+/* The loop that owns the link to a node. */
+static int route(tr_loop *from, const tr_ref *to, tr_loop **ret_loop) {
+    tri_system *system = from != NULL ? tri_actors_of(from)->system : NULL;
+    if (system == NULL || system->remote == NULL) {
+        return TR_ENODE;
     }
-    *ret_loop = tri_loop_by_id(id);
-    return *ret_loop != NULL ? 0 : TR_ENOACTOR;
+    int id = system->remote->route(system->remote, *to);
+    if (id < 0) {
+        return id;
+    }
+    *ret_loop = tri_loop_by_id((unsigned)id);
+    return 0;
 }
 
-int tri_envelope_send(tr_loop *loop, tr_ref to, tri_envelope *envelope) {
-    tr_loop *at;
-    int err = route(loop, to, &at);
-    if (err < 0) {
-        return err;
+/* Straight to the link on this very loop, but counted: its queue is bounded by credit. */
+static void send_to_link(tri_actors *actors, tri_port *port, tri_envelope *envelope, bool counts) {
+    envelope->flags |= counts ? TRI_ENVELOPE_CREDIT : 0;
+    port->on_way += counts;
+    actors->stats.sent_far++;
+    outgoing(actors, envelope);
+}
+
+int tri_envelope_send(tr_loop *loop, const tr_ref *to, tri_envelope *envelope) {
+    tr_loop *at = to->node == 0 ? tri_loop_by_id(to->loop) : NULL;
+    if (TRI_UNLIKELY(to->node != 0)) {
+        int err = route(loop, to, &at);
+        if (err < 0) {
+            return err;
+        }
     }
-    envelope->to_slot = to.slot;
-    envelope->to_generation = to.generation;
+    if (TRI_UNLIKELY(at == NULL)) {
+        return TR_ENOACTOR;
+    }
+    envelope->to_slot = to->slot;
+    envelope->to_generation = to->generation;
     if (envelope->has_tail) {
-        tri_envelope_tail(envelope)->to = to;
+        tri_envelope_tail(envelope)->to = *to;
     }
     if (loop == NULL) {
         return tri_post_foreign(at, envelope);
     }
     tri_actors *actors = tri_actors_of(loop);
-    if (at == loop && to.node == 0) {
+    if (at == loop && to->node == 0) {
         return tri_mailbox_offer(actors, envelope);
     }
     tri_port *port = tri_port_get(actors, at);
-    if (port == NULL) {
+    if (TRI_UNLIKELY(port == NULL)) {
         return -ENOMEM;
     }
     bool counts = envelope->kind == TRI_MESSAGE;
@@ -276,11 +285,7 @@ int tri_envelope_send(tr_loop *loop, tr_ref to, tri_envelope *envelope) {
         return TR_EFULL;
     }
     if (at == loop) {
-        /* The link is here: straight to it, but counted, for its queue is bounded by credit. */
-        envelope->flags |= counts ? TRI_ENVELOPE_CREDIT : 0;
-        port->on_way += counts;
-        actors->stats.sent_far++;
-        outgoing(actors, envelope);
+        send_to_link(actors, port, envelope, counts);
     } else {
         tri_port_send(actors, port, envelope, counts);
     }

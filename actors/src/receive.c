@@ -2,7 +2,7 @@
 /*
  * receive.c: tr_receive(), the process form's way to its mailbox.
  */
-#include "actors_internal.h"
+#include "hot_internal.h"
 
 struct tri_receive {
     tri_waiter waiter;
@@ -44,23 +44,20 @@ static bool drop_expired(tri_actors *actors, tri_envelope *envelope) {
 /* Take the first match out of the mailbox. A TRI_STOP that comes first stays, for the next call. */
 static tri_envelope *take(tri_actors *actors, tr_actor *actor, const struct tr_type *const *types,
                           size_t type_count) {
-    tri_envelope *before = NULL;
-    tri_envelope *envelope = actor->head;
-    while (envelope != NULL) {
-        tri_node *node = envelope->node.next;
-        tri_envelope *next = node != NULL ? TRI_CONTAINER_OF(node, tri_envelope, node) : NULL;
+    tri_node **link = &actor->head;
+    while (*link != NULL) {
+        tri_envelope *envelope = tri_envelope_of(*link);
         if (!matches(envelope, types, type_count)) {
-            before = envelope;
+            link = &(*link)->next;
         } else if (envelope->kind == TRI_STOP) {
             return envelope;
         } else {
-            tri_mailbox_unlink(actor, before, envelope);
+            tri_mailbox_unlink(actor, link, envelope);
             tri_senders_look_again(actor);
             if (!drop_expired(actors, envelope)) {
                 return envelope;
             }
         }
-        envelope = next;
     }
     return NULL;
 }

@@ -2,7 +2,7 @@
 /*
  * remote.c: what comes in from other nodes, handed to the actors of this one.
  */
-#include "actors_internal.h"
+#include "hot_internal.h"
 
 #include <errno.h>
 

@@ -2,7 +2,7 @@
 /*
  * send.c: tr_send(), tr_send_wait(), tr_stop(), tr_kill().
  */
-#include "actors_internal.h"
+#include "hot_internal.h"
 
 #include <errno.h>
 
@@ -12,15 +12,19 @@ static int no_memory(const struct tr_type *type) {
 }
 
 /* Across loops, to other nodes, from foreign threads. */
-static int send_far(tr_loop *loop, tr_ref to, int kind, const struct tr_type *type,
+static int send_far(tr_loop *loop, const tr_ref *to, int kind, const struct tr_type *type,
                     const void *message, uint8_t flags) {
-    tri_envelope *envelope = tri_envelope_new(kind, type, message, to.node != 0);
-    if (envelope == NULL) {
+    tri_actors *actors = loop != NULL ? tri_actors_of(loop) : NULL;
+    bool is_plain = actors != NULL && kind == TRI_MESSAGE && type->blobs == 0 && to->node == 0;
+    tri_envelope *envelope = TRI_LIKELY(is_plain)
+                                 ? tri_envelope_make_plain(actors, type, message)
+                                 : tri_envelope_new(kind, type, message, to->node != 0);
+    if (TRI_UNLIKELY(envelope == NULL)) {
         return no_memory(type);
     }
     envelope->flags = flags;
     int err = tri_envelope_send(loop, to, envelope);
-    if (err < 0) {
+    if (TRI_UNLIKELY(err < 0)) {
         if (loop != NULL) {
             tri_envelope_free(loop, envelope);
         } else {
@@ -30,37 +34,41 @@ static int send_far(tr_loop *loop, tr_ref to, int kind, const struct tr_type *ty
     return err;
 }
 
-static inline bool is_here(const tr_loop *loop, tr_ref to) {
-    return loop != NULL && to.loop == loop->id && to.node == 0;
+static inline bool is_here(const tr_loop *loop, const tr_ref *to) {
+    return loop != NULL && to->loop == loop->id && to->node == 0;
 }
 
-int tr_send_message(tr_ref to, const struct tr_type *type, const void *message) {
-    tr_loop *loop = tri_current_loop;
-    if (TRI_UNLIKELY(!is_here(loop, to) || tri_actors_of(loop) == NULL)) {
-        return send_far(loop, to, TRI_MESSAGE, type, message, 0);
-    }
-    tri_actors *actors = tri_actors_of(loop);
-    tri_envelope *envelope = tri_envelope_make(actors, TRI_MESSAGE, type, message, false);
+/* To an actor of this loop: 0, or why it can't be. */
+static inline int send_here(tri_actors *actors, uint32_t slot, uint32_t generation,
+                            const struct tr_type *type, const void *message) {
+    tri_envelope *envelope = tri_message_make(actors, type, message);
     if (TRI_UNLIKELY(envelope == NULL)) {
         return no_memory(type);
     }
-    envelope->to_slot = to.slot;
-    envelope->to_generation = to.generation;
-    int err = tri_mailbox_offer(actors, envelope);
+    envelope->to_slot = slot;
+    envelope->to_generation = generation;
+    int err = tri_envelope_deliver(actors, envelope);
     if (TRI_UNLIKELY(err < 0)) {
         tri_envelope_recycle(actors, envelope);
     }
     return err;
 }
 
+int tr_send_message(tr_ref to, const struct tr_type *type, const void *message) {
+    tr_loop *loop = tri_current_loop;
+    if (TRI_LIKELY(is_here(loop, &to) && tri_actors_of(loop) != NULL)) {
+        return send_here(tri_actors_of(loop), to.slot, to.generation, type, message);
+    }
+    return send_far(loop, &to, TRI_MESSAGE, type, message, 0);
+}
+
 /* ---- waiting for room -------------------------------------------------------------------------- */
 
 /* Until the actor has room, or is gone. */
-static int wait_here(tri_actors *actors, tr_ref to, size_t size) {
-    tri_envelope probe = {.size = (uint32_t)size};
+static int wait_here(tri_actors *actors, const tr_ref *to, size_t size) {
     for (;;) {
-        tr_actor *actor = tri_actor_find(actors, to.slot, to.generation);
-        if (actor == NULL || !tri_mailbox_is_full(actor, &probe)) {
+        tr_actor *actor = tri_actor_find(actors, to->slot, to->generation);
+        if (actor == NULL || !tri_mailbox_is_full(actor, size)) {
             return 0;
         }
         tri_extra *extra = tri_actor_extra(actor);
@@ -75,11 +83,11 @@ static int wait_here(tri_actors *actors, tr_ref to, size_t size) {
 }
 
 /* Until the pair of loops has credit. */
-static int wait_far(tri_actors *actors, tr_ref to) {
-    unsigned id = to.loop;
-    if (to.node != 0) {
+static int wait_far(tri_actors *actors, const tr_ref *to) {
+    unsigned id = to->loop;
+    if (to->node != 0) {
         tri_remote *remote = actors->system->remote;
-        int routed = remote != NULL ? remote->route(remote, to) : TR_ENODE;
+        int routed = remote != NULL ? remote->route(remote, *to) : TR_ENODE;
         if (routed < 0) {
             return routed;
         }
@@ -96,15 +104,15 @@ static int wait_far(tri_actors *actors, tr_ref to) {
 int tr_send_wait_message(tr_ref to, const struct tr_type *type, const void *message) {
     tr_loop *loop = tri_loop_here("tr_send_wait");
     TRI_USAGE(loop->current != NULL, "tr_send_wait", "may be called by a task or a handler only");
+    bool here = is_here(loop, &to) && tri_actors_of(loop) != NULL;
     for (;;) {
-        int err = is_here(loop, to) && tri_actors_of(loop) != NULL
-                      ? tr_send_message(to, type, message)
-                      : send_far(loop, to, TRI_MESSAGE, type, message, TRI_ENVELOPE_PATIENT);
+        int err = here ? send_here(tri_actors_of(loop), to.slot, to.generation, type, message)
+                       : send_far(loop, &to, TRI_MESSAGE, type, message, TRI_ENVELOPE_PATIENT);
         if (TRI_LIKELY(err != TR_EFULL)) {
             return err;
         }
         tri_actors *actors = tri_actors_of(loop);
-        err = is_here(loop, to) ? wait_here(actors, to, type->size) : wait_far(actors, to);
+        err = here ? wait_here(actors, &to, type->size) : wait_far(actors, &to);
         if (err < 0) {
             return err;
         }
@@ -117,7 +125,7 @@ static int send_system(tr_ref to, int kind) {
     if (tr_ref_is_null(to)) {
         return 0;
     }
-    int err = send_far(tri_current_loop, to, kind, NULL, NULL, 0);
+    int err = send_far(tri_current_loop, &to, kind, NULL, NULL, 0);
     /* Already gone is what the caller wanted. */
     return err == -ENOMEM || err == TR_ENOTLINKED ? err : 0;
 }

@@ -6,26 +6,17 @@
  * with the runtime, when no other loop can hold a block any more. Larger blocks, and all blocks in
  * AddressSanitizer builds, come from malloc.
  */
-#include "actors_internal.h"
-
-#include "sanitizer_internal.h"
+#include "hot_internal.h"
 
 static const uint16_t block_sizes[TRI_SLABS] = {64, 128, 192, 256, 512, 1024, 2048, 4096};
 
-enum { CHUNK = 64 * 1024, FROM_MALLOC = 255 };
-
-struct block {
-    struct block *next;
-};
+enum { CHUNK = 64 * 1024 };
 
 static int class_of(size_t size) {
     if (TRI_ASAN || size > block_sizes[TRI_SLABS - 1]) {
-        return FROM_MALLOC;
+        return TRI_SLAB_NONE;
     }
-    if (size <= 256) {
-        return (int)((size - 1) >> 6); /* the first four sizes are multiples of 64 */
-    }
-    int slab = 4;
+    int slab = 0;
     while (block_sizes[slab] < size) {
         slab++;
     }
@@ -41,41 +32,28 @@ static bool refill(tri_actors *actors, int slab) {
     *(void **)(void *)chunk = actors->slabs;
     actors->slabs = chunk;
     size_t size = block_sizes[slab];
-    struct block **link = (struct block **)&actors->free[slab];
-    for (size_t at = 64; at + size <= CHUNK; at += size) {
-        struct block *block = (void *)(chunk + at);
-        *link = block;
-        link = &block->next;
+    struct tri_block *first = NULL;
+    for (size_t at = 64 + (CHUNK - 64) / size * size; at > 64; at -= size) {
+        struct tri_block *block = (void *)(chunk + at - size);
+        block->next = first;
+        first = block;
     }
-    *link = NULL;
+    actors->free[slab] = first;
     return true;
 }
 
-void *tri_slab_alloc(tri_actors *actors, size_t size, uint8_t *ret_slab) {
+void *tri_slab_alloc_slow(tri_actors *actors, size_t size, uint8_t *ret_slab) {
     int slab = class_of(size);
     *ret_slab = (uint8_t)slab;
-    if (TRI_UNLIKELY(slab == FROM_MALLOC)) {
+    if (slab == TRI_SLAB_NONE) {
         return tri_malloc(size);
     }
-    struct block *block = actors->free[slab];
-    if (TRI_UNLIKELY(block == NULL)) {
-        if (!refill(actors, slab)) {
-            return NULL;
-        }
-        block = actors->free[slab];
+    if (actors->free[slab] == NULL && !refill(actors, slab)) {
+        return NULL;
     }
+    struct tri_block *block = actors->free[slab];
     actors->free[slab] = block->next;
     return block;
-}
-
-void tri_slab_free(tri_actors *actors, void *memory, uint8_t slab) {
-    if (TRI_UNLIKELY(slab == FROM_MALLOC)) {
-        tri_free(memory);
-        return;
-    }
-    struct block *block = memory;
-    block->next = actors->free[slab];
-    actors->free[slab] = block;
 }
 
 void tri_slabs_fini(tri_actors *actors) {

@@ -2,7 +2,7 @@
 /*
  * spawn.c: choosing a loop and making an actor there.
  */
-#include "actors_internal.h"
+#include "hot_internal.h"
 
 #include <errno.h>
 #include <string.h>

@@ -9,7 +9,7 @@
  * with what it waits for and its queue, and killed; the rest of the time is for those to return.
  * No actor is spawned once the end has begun.
  */
-#include "actors_internal.h"
+#include "hot_internal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -36,18 +36,15 @@ static void actors_free(tri_actors *actors) {
     tri_free(actors);
 }
 
-tri_actors *tri_actors_get(tr_loop *loop) {
-    tri_actors *actors = tri_actors_of(loop);
-    if (TRI_LIKELY(actors != NULL)) {
-        return actors;
-    }
+tri_actors *tri_actors_make(tr_loop *loop) {
     tri_system *system = tri_system_get(loop->runtime);
-    actors = system != NULL ? tri_calloc(1, sizeof *actors) : NULL;
+    tri_actors *actors = system != NULL ? tri_calloc(1, sizeof *actors) : NULL;
     if (actors == NULL) {
         return NULL;
     }
     actors->ext.close = actors_close;
     actors->loop = loop;
+    actors->loop_id = (uint32_t)loop->id;
     actors->system = system;
     actors->free_slot = UINT32_MAX;
     actors->free_ask = UINT32_MAX;

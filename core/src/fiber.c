@@ -19,30 +19,9 @@
  */
 #include "loop_internal.h"
 
-static void resume(tr_loop *loop, tri_node *node) {
+void tri_fiber_resume(tr_loop *loop, tri_node *node) {
     tri_fiber *fiber = TRI_CONTAINER_OF(node, tri_fiber, node);
     tri_loop_resume(loop, fiber);
-}
-
-bool tri_fiber_enter(tr_loop *loop, tri_fiber *fiber) {
-    if (TRI_UNLIKELY(loop->spare == NULL)) {
-        loop->spare = tri_stack_get(&loop->stacks);
-        if (loop->spare == NULL) {
-            return false;
-        }
-    }
-    fiber->node.run = resume;
-    loop->current = fiber;
-    return true;
-}
-
-void tri_fiber_leave(tr_loop *loop, tri_fiber *fiber) {
-    TRI_ASSERT(loop->current == fiber);
-    TRI_USAGE(fiber->scopes == NULL, "tr_timeout_begin", "each scope must be ended by its task");
-    if (TRI_UNLIKELY(fiber->held != NULL)) {
-        fiber->release(loop, fiber);
-    }
-    loop->current = NULL;
 }
 
 static void switch_out(tr_loop *loop, tri_fiber *fiber) {

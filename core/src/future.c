@@ -22,7 +22,10 @@ void tri_future_init(tr_future *future, tr_loop *loop, void (*destroy)(tr_future
     future->done_tail = &future->done;
 }
 
+static void drop_listeners(tr_future *future);
+
 static void destroy_plain(tr_future *future) {
+    drop_listeners(future);
     tri_free(future);
 }
 
@@ -243,4 +246,23 @@ int tr_shield(tr_future *inner, tr_future **ret_future) {
     }
     *ret_future = outer;
     return 0;
+}
+
+/* ---- dropped while pending --------------------------------------------------------------------- */
+
+/* Who waits holds a reference; what is left are callbacks and shields, which are never told. */
+static void drop_listeners(tr_future *future) {
+    tri_done *done = future->done;
+    future->done = NULL;
+    while (done != NULL) {
+        tri_done *next = done->next;
+        if (done->fire == queue_callback) {
+            tri_free(TRI_CONTAINER_OF(done, struct callback, done));
+        } else if (done->fire == shield_done) {
+            struct shield *shield = TRI_CONTAINER_OF(done, struct shield, done);
+            tr_future_unref(shield->outer);
+            tri_free(shield);
+        }
+        done = next;
+    }
 }

@@ -127,11 +127,6 @@ int tri_inbox_push(tri_inbox *inbox, tri_node *newest, tri_node *oldest) {
 
 /* ---- owner -------------------------------------------------------------- */
 
-bool tri_inbox_has_work(tri_inbox *inbox) {
-    /* Relaxed: a hint; the acquire exchange of take pairs with the pushes. */
-    return atomic_load_explicit(&inbox->head, memory_order_relaxed) > TAG_LAST;
-}
-
 tri_node *tri_inbox_take(tri_inbox *inbox) {
     /* Saves the read-modify-write when nothing is there, and keeps the tags. */
     if (!tri_inbox_has_work(inbox)) {

@@ -5,7 +5,7 @@
 #ifndef TRI_INBOX_INTERNAL_H
 #define TRI_INBOX_INTERNAL_H
 
-#include <troupe/core/base.h>
+#include "assert_internal.h"
 
 #include <stdatomic.h>
 
@@ -26,6 +26,9 @@ typedef struct tri_inbox {
     char pad[128 - sizeof(uintptr_t) - sizeof(int)];
 } tri_inbox;
 
+/* A head up to this is a tag: empty, parked or closed. */
+enum { TRI_INBOX_TAG_LAST = 2 };
+
 /* Opens closed: push returns TR_ESHUTDOWN until tri_inbox_open(). 0 or -errno (eventfd). */
 int tri_inbox_init(tri_inbox *inbox);
 void tri_inbox_open(tri_inbox *inbox);
@@ -33,10 +36,13 @@ void tri_inbox_open(tri_inbox *inbox);
 /* Any thread. Push a chain that is linked newest to oldest (one node: newest == oldest) and
  * wake the owner when it sleeps (one eventfd write per park). 0, or TR_ESHUTDOWN with the
  * chain untouched except for oldest->next. */
-int tri_inbox_push(tri_inbox *inbox, tri_node *newest, tri_node *oldest);
+TRI_API int tri_inbox_push(tri_inbox *inbox, tri_node *newest, tri_node *oldest);
 
 /* Owner only. */
-bool tri_inbox_has_work(tri_inbox *inbox);     /* one relaxed load */
+static inline bool tri_inbox_has_work(tri_inbox *inbox) {
+    /* Relaxed: a hint; the acquire exchange of take pairs with the pushes. */
+    return atomic_load_explicit(&inbox->head, memory_order_relaxed) > TRI_INBOX_TAG_LAST;
+}
 tri_node *tri_inbox_take(tri_inbox *inbox);    /* all nodes, oldest first; NULL when empty */
 bool tri_inbox_park(tri_inbox *inbox);         /* false: work arrived, don't sleep */
 void tri_inbox_unpark(tri_inbox *inbox);       /* after the sleep; work may be there or not */

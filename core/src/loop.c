@@ -73,6 +73,11 @@ static void dispatcher_entry(void *arg) {
     TRI_ASSERT(!"a stack that was given up runs again");
 }
 
+bool tri_loop_make_spare(tr_loop *loop) {
+    loop->spare = tri_stack_get(&loop->stacks);
+    return loop->spare != NULL;
+}
+
 static void hand_over(tr_loop *loop, tri_stack *from, tri_stack *fresh) {
     loop->dispatcher = fresh;
     fresh->sp = tri_context_make(fresh->low, fresh->size, dispatcher_entry, loop);
@@ -311,8 +316,7 @@ void tri_loop_stop(tr_loop *loop) {
 
 int tri_loop_enter(tr_loop *loop) {
     tri_current_loop = loop;
-    loop->spare = tri_stack_get(&loop->stacks);
-    if (loop->spare == NULL) {
+    if (!tri_loop_make_spare(loop)) {
         return -ENOMEM;
     }
     int err = loop->seams.poller->open(loop->seams.arg, loop->inbox.wake_fd, &loop->poller);

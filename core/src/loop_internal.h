@@ -69,11 +69,6 @@ TRI_API int tri_fiber_yield(tr_loop *loop);
 TRI_API void tri_fiber_cancel(tri_fiber *fiber);
 /* Cancel and keep cancelling: each further wait returns TR_ECANCELLED. */
 TRI_API void tri_fiber_kill(tri_fiber *fiber);
-/* Run as `fiber` until the matching leave. False: no memory for a stack, try again later. Called
- * by the node of a task or actor, on the dispatcher's stack. */
-TRI_API bool tri_fiber_enter(tr_loop *loop, tri_fiber *fiber);
-TRI_API void tri_fiber_leave(tr_loop *loop, tri_fiber *fiber);
-
 /* ---- the loop -------------------------------------------------------------- */
 
 /* Something to be done at the end of the turn, once however often it was asked for. */
@@ -157,6 +152,31 @@ static inline void tri_loop_flush_later(tr_loop *loop, tri_flush *flush) {
         flush->next = loop->flushes;
         loop->flushes = flush;
     }
+}
+
+/* Make sure that a suspension finds a stack. False: out of memory. */
+TRI_API bool tri_loop_make_spare(tr_loop *loop);
+/* The node of a suspended fiber. */
+TRI_API void tri_fiber_resume(tr_loop *loop, tri_node *node);
+
+/* Run as `fiber` until the matching leave. False: no memory for a stack, try again later. Called
+ * by the node of a task or actor, on the dispatcher's stack. */
+static inline bool tri_fiber_enter(tr_loop *loop, tri_fiber *fiber) {
+    if (TRI_UNLIKELY(loop->spare == NULL) && !tri_loop_make_spare(loop)) {
+        return false;
+    }
+    fiber->node.run = tri_fiber_resume;
+    loop->current = fiber;
+    return true;
+}
+
+static inline void tri_fiber_leave(tr_loop *loop, tri_fiber *fiber) {
+    TRI_ASSERT(loop->current == fiber);
+    TRI_USAGE(fiber->scopes == NULL, "tr_timeout_begin", "each scope must be ended by its task");
+    if (TRI_UNLIKELY(fiber->held != NULL)) {
+        fiber->release(loop, fiber);
+    }
+    loop->current = NULL;
 }
 
 /* The loop of a process-wide id, NULL if there never was one; its memory is never freed. */

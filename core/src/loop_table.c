@@ -101,6 +101,11 @@ int tri_loop_acquire(tr_runtime *runtime, int index, const struct tr_seams *seam
 }
 
 void tri_loop_release(tr_loop *loop) {
+    if (loop->task_count > 0 || loop->stacks.in_use > 0) {
+        /* Somebody refused to end, and was reported. A suspended stack is never dropped: what it
+         * holds may be referred to from outside. The loop stays in use for good. */
+        return;
+    }
     tri_stack_pool_fini(&loop->stacks);
     pthread_mutex_lock(&table.mutex);
     loop->in_use = false;

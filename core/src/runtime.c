@@ -52,8 +52,9 @@ static void finish_tasks(tr_loop *loop, tr_time deadline) {
     }
 }
 
-static void worker_finished(void *arg) {
-    tr_runtime *runtime = arg;
+static void worker_finished(tr_loop *loop, tri_node *node) {
+    tr_runtime *runtime = loop->runtime;
+    (void)node;
     runtime->finished++;
     if (runtime->finish_wait != NULL && runtime->finished == runtime->loop_count - 1) {
         tri_wake(runtime->finish_wait, 0);
@@ -61,17 +62,31 @@ static void worker_finished(void *arg) {
     }
 }
 
-static int finish_worker(void *arg) {
-    tr_runtime *runtime = arg;
-    tr_loop *loop = tri_current_loop;
-    finish_tasks(loop, runtime->deadline);
+/* The worker stops, and says so with the node that asked it. */
+static void answer_finish(tr_loop *loop) {
+    tr_runtime *runtime = loop->runtime;
+    tri_node *node = &runtime->finish_nodes[loop->index];
     tri_loop_stop(loop);
-    return tr_loop_call_soon_threadsafe(runtime->loops[0], worker_finished, runtime);
+    node->run = worker_finished;
+    (void)tri_inbox_push(&runtime->loops[0]->inbox, node, node); /* or loop 0 waits no longer */
 }
 
-static void start_finish(void *arg) {
-    if (tr_task_new(tri_current_loop, "shutdown", finish_worker, arg, NULL) < 0) {
-        tri_loop_stop(tri_current_loop);
+static int finish_worker(void *arg) {
+    tr_runtime *runtime = arg;
+    finish_tasks(tri_current_loop, runtime->deadline);
+    answer_finish(tri_current_loop);
+    return 0;
+}
+
+static void start_finish(tr_loop *loop, tri_node *node) {
+    tr_runtime *runtime = loop->runtime;
+    if (tr_task_new(loop, "shutdown", finish_worker, runtime, NULL) == 0) {
+        return;
+    }
+    if (tri_loop_update_now(loop) < runtime->deadline) {
+        tri_loop_ready(loop, node); /* no memory: perhaps in the next turn */
+    } else {
+        answer_finish(loop);
     }
 }
 
@@ -94,11 +109,13 @@ static void finish_cancel(tri_waiter *waiter) {
 
 /* Ask the other loops to finish and wait for their answers. */
 static void finish_workers(tr_runtime *runtime) {
-    int asked = 0;
+    /* Nodes of the runtime's: asking must not need memory. */
     for (int i = 1; i < runtime->loop_count; i++) {
-        asked += tr_loop_call_soon_threadsafe(runtime->loops[i], start_finish, runtime) == 0;
+        tri_node *node = &runtime->finish_nodes[i];
+        node->run = start_finish;
+        (void)tri_inbox_push(&runtime->loops[i]->inbox, node, node);
     }
-    if (asked == 0 || runtime->finished == runtime->loop_count - 1) {
+    if (runtime->finished == runtime->loop_count - 1) {
         return;
     }
     struct finish_wait wait = {
@@ -185,7 +202,7 @@ static int start_workers(tr_runtime *runtime) {
     for (int i = 1; i < runtime->loop_count && err == 0; i++) {
         err = -pthread_create(&runtime->threads[i], NULL, worker_main, runtime->loops[i]);
         if (err == 0) {
-            char name[16];
+            char name[24];
             snprintf(name, sizeof name, "troupe-%d", i);
             pthread_setname_np(runtime->threads[i], name);
             runtime->thread_count++;

@@ -24,6 +24,7 @@ struct tr_runtime {
     /* ---- loop 0 ---- */
     tr_task *main;           /* (L) */
     tri_waiter *finish_wait; /* (L) */
+    tri_node finish_nodes[TR_LOOPS_MAX]; /* there and back: owned by whose inbox it is in */
     int finished;            /* (L) other loops that have answered */
     int result;              /* (L) of the main task */
     bool was_interrupted;    /* (L) */

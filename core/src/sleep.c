@@ -47,15 +47,21 @@ typedef struct tri_scope {
     tri_fiber *fiber;
     int cancels;     /* of the fiber when the scope began */
     bool has_expired;
+    bool is_pending; /* its request is what made the fiber's cancel_pending */
 } __attribute__((may_alias)) scope;
 
 _Static_assert(sizeof(scope) <= sizeof(tr_timeout), "tr_timeout has room for its inside");
 
-static void scope_expired(tr_loop *loop, tri_timer *timer) {
-    scope *self = TRI_CONTAINER_OF(timer, scope, timer);
-    (void)loop;
+static void expire(scope *self) {
+    bool was_pending = self->fiber->cancel_pending;
     self->has_expired = true;
     tri_fiber_cancel(self->fiber);
+    self->is_pending = !was_pending && self->fiber->cancel_pending;
+}
+
+static void scope_expired(tr_loop *loop, tri_timer *timer) {
+    (void)loop;
+    expire(TRI_CONTAINER_OF(timer, scope, timer));
 }
 
 void tr_timeout_begin(tr_timeout *timeout, tr_time delay) {
@@ -69,8 +75,7 @@ void tr_timeout_begin(tr_timeout *timeout, tr_time delay) {
                     .cancels = fiber->cancels};
     fiber->scopes = self;
     if (delay <= 0) {
-        self->has_expired = true;
-        tri_fiber_cancel(fiber);
+        expire(self);
     } else {
         tri_timers_add_after(&loop->timers, &self->timer, delay);
     }
@@ -93,7 +98,7 @@ int tr_timeout_end(tr_timeout *timeout, int err) {
         fiber->cancels--;
     }
     bool only_ours = fiber->cancels <= self->cancels;
-    if (only_ours) {
+    if (only_ours && self->is_pending) {
         fiber->cancel_pending = false; /* the body ended without another wait */
     }
     return only_ours && err == TR_ECANCELLED ? TR_ETIMEOUT : err;

@@ -5,7 +5,7 @@
 #ifndef TRI_TIMERS_INTERNAL_H
 #define TRI_TIMERS_INTERNAL_H
 
-#include <troupe/core/base.h>
+#include "assert_internal.h"
 
 typedef struct tri_timer tri_timer;
 typedef void tri_timer_fn(tr_loop *loop, tri_timer *timer);
@@ -42,25 +42,25 @@ struct tri_timers {
     tri_timer *due; /* pairing heap on (when, seq): the current tick and before */
 };
 
-void tri_timers_init(tri_timers *timers, tr_time now);
+TRI_API void tri_timers_init(tri_timers *timers, tr_time now);
 /* Fire at an absolute time. when <= now is due at the next advance. */
-void tri_timers_add(tri_timers *timers, tri_timer *timer, tr_time when);
+TRI_API void tri_timers_add(tri_timers *timers, tri_timer *timer, tr_time when);
 /* Fire `delay` after the *next* advance (so at least delay from now, and without reading the
  * clock). A delay of TR_FOREVER, or one that overflows, never fires. */
-void tri_timers_add_after(tri_timers *timers, tri_timer *timer, tr_time delay);
+TRI_API void tri_timers_add_after(tri_timers *timers, tri_timer *timer, tr_time delay);
 /* No effect on a timer that isn't pending. */
-void tri_timers_cancel(tri_timers *timers, tri_timer *timer);
+TRI_API void tri_timers_cancel(tri_timers *timers, tri_timer *timer);
 /* Its deadline; the earliest that it can be while it is unstamped. */
-tr_time tri_timer_when(const tri_timers *timers, const tri_timer *timer);
+TRI_API tr_time tri_timer_when(const tri_timers *timers, const tri_timer *timer);
 static inline bool tri_timer_is_pending(const tri_timer *timer) {
     return timer->place != 0;
 }
 /* The clock was read: stamp what was added by delay, move what is due to the heap. */
-void tri_timers_advance(tri_timers *timers, tr_time now);
+TRI_API void tri_timers_advance(tri_timers *timers, tr_time now);
 /* Take the next timer whose deadline has passed, by (when, seq); NULL when none is left. */
-tri_timer *tri_timers_pop_due(tri_timers *timers);
+TRI_API tri_timer *tri_timers_pop_due(tri_timers *timers);
 /* When advance() may next have something: exact for the heap, a lower bound for the wheel;
  * `now` while unstamped timers exist; TR_FOREVER when nothing is pending. */
-tr_time tri_timers_next(const tri_timers *timers);
+TRI_API tr_time tri_timers_next(const tri_timers *timers);
 
 #endif

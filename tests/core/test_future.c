@@ -244,6 +244,25 @@ T_TASK_TEST(future, shield_follows_a_cancelled_inner) {
     return 0;
 }
 
+static void must_not_run(tr_future *future, void *arg) {
+    (void)future;
+    (void)arg;
+    T_FAIL("told about a future that was dropped");
+}
+
+/* Nobody can complete it any more: its callbacks and shields go with it. */
+T_TASK_TEST(future, dropped_while_pending) {
+    tr_future *inner = new_future();
+    tr_future *outer;
+    T_CHECK_INT(tr_shield(inner, &outer), 0);
+    T_CHECK_INT(tr_future_add_done_callback(inner, must_not_run, NULL), 0);
+    T_CHECK_INT(tr_future_add_done_callback(outer, must_not_run, NULL), 0);
+    tr_future_unref(inner);
+    T_CHECK(!tr_future_is_done(outer));
+    tr_future_unref(outer);
+    return tr_yield();
+}
+
 /* ---- one loop's only ----------------------------------------------------------------------------- */
 
 struct foreign {

@@ -361,29 +361,6 @@ T_DEATH_TEST_MSG(task, awaiting_oneself_aborts, SIGABRT, "a task can't wait for 
     t_run_task(await_self, NULL, 1);
 }
 
-static int await_the_other(void *arg) {
-    return tr_await(tr_task_future(*(tr_task **)arg));
-}
-
-/* The cancellation goes round the circle and must stop somewhere. Nobody can end first, so that
- * such tasks stay until the end of the runtime reports them; here a third one breaks the tie. */
-T_TASK_TEST(task, two_that_await_each_other_are_cancelled_without_recursion) {
-    tr_task *tasks[2];
-    tasks[0] = start("a", await_the_other, &tasks[1]);
-    tasks[1] = start("b", await_the_other, &tasks[0]);
-    yield_times(3);
-    T_CHECK(tr_task_cancel(tasks[0]));
-    T_CHECK(tr_task_cancel(tasks[1]));
-    tr_timeout limit;
-    tr_timeout_begin(&limit, 50 * TR_MS);
-    int err = tr_sleep(20 * TR_MS);
-    T_CHECK_INT(tr_timeout_end(&limit, err), 0);
-    for (int i = 0; i < 2; i++) {
-        T_CHECK_INT(tr_task_join(tasks[i]), TR_ECANCELLED);
-    }
-    return 0;
-}
-
 /* ---- sleeping ---------------------------------------------------------------------------------------- */
 
 T_TASK_TEST(task, sleep_is_never_early) {
@@ -395,11 +372,6 @@ T_TASK_TEST(task, sleep_is_never_early) {
         T_CHECK(tr_loop_time(loop) - before >= delays[i]);
     }
     T_CHECK_INT(tr_sleep(-1), 0);
-    return 0;
-}
-
-static int yield_elsewhere(void *arg) {
-    (void)arg;
     return 0;
 }
 
@@ -419,6 +391,5 @@ T_DEATH_TEST_MSG(task, suspending_in_a_callback_aborts, SIGABRT, "tr_yield") {
 }
 
 T_DEATH_TEST_MSG(task, suspending_without_a_loop_aborts, SIGABRT, "tr_sleep") {
-    (void)yield_elsewhere;
     (void)tr_sleep(TR_MS);
 }
