@@ -46,8 +46,11 @@ static bool pin(int cpus) {
     return sched_setaffinity(0, sizeof chosen, &chosen) == 0;
 }
 
-static _Noreturn void child(const struct bench_workload *workload, int result_fd) {
+/* The name of the process and this function's are for profilers: docs/performance.md. */
+static __attribute__((noinline, noreturn)) void bench_child(const struct bench_workload *workload,
+                                                            int result_fd) {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)prctl(PR_SET_NAME, workload->name);
     (void)alarm(RUN_SECONDS_MAX);
     if (workload->cpus > 0 && !pin(workload->cpus)) {
         bench_fail("can't be pinned: %s", strerror(errno));
@@ -73,7 +76,7 @@ bool bench_run_once(const struct bench_workload *workload, double *ret_value) {
     }
     if (pid == 0) {
         (void)close(fds[0]);
-        child(workload, fds[1]);
+        bench_child(workload, fds[1]);
     }
     (void)close(fds[1]);
     ssize_t size = read(fds[0], ret_value, sizeof *ret_value);

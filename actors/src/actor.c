@@ -19,7 +19,8 @@ static struct tri_slot *slot_at(const tri_actors *actors, uint32_t slot) {
 int tri_actor_end_reason(const tri_actors *actors, uint32_t slot, uint32_t generation) {
     if (actors->ended != NULL) {
         const struct tri_ended *ended = &actors->ended[slot % TRI_ENDED];
-        if (ended->slot == slot && ended->generation == generation) {
+        /* Reason 0: an entry that was never written. It would pass for a zeroed reference's. */
+        if (ended->slot == slot && ended->generation == generation && ended->reason != 0) {
             return ended->reason;
         }
     }

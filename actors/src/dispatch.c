@@ -124,14 +124,14 @@ static void handle_message(tri_actors *actors, tr_actor *actor, tri_envelope *en
 }
 
 static void handle(tri_actors *actors, tr_actor *actor, tri_envelope *envelope) {
+    if (TRI_UNLIKELY(actor->extra != NULL)) {
+        tri_senders_look_again(actor); /* there is room now, however long the handler takes */
+    }
     if (TRI_UNLIKELY(envelope->kind == TRI_STOP)) {
         actor->flags |= TRI_ACTOR_STOPPING;
         tri_envelope_free(actors->loop, envelope);
     } else {
         handle_message(actors, actor, envelope);
-    }
-    if (TRI_UNLIKELY(actor->extra != NULL)) {
-        tri_senders_look_again(actor);
     }
 }
 

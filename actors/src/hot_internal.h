@@ -111,7 +111,7 @@ static inline tr_actor *tri_actor_find(const tri_actors *actors, uint32_t slot,
 /* An empty mailbox takes a message of any size: otherwise nobody could ever send it. */
 static inline bool tri_mailbox_is_full(const tr_actor *actor, size_t size) {
     return actor->count >= actor->count_max ||
-           (actor->count > 0 && size > actor->bytes_max - actor->bytes);
+           (actor->count > 0 && size + actor->bytes > actor->bytes_max);
 }
 
 static inline void tri_mailbox_append(tri_actors *actors, tr_actor *actor, tri_envelope *envelope) {

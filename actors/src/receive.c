@@ -103,6 +103,9 @@ int tr_receive_types(tr_self *self, tr_time timeout, const struct tr_type *const
     TRI_USAGE(self->behaviour->process != NULL && self->fiber == loop->current, "tr_receive",
               "for the process that runs: behaviours are called with their messages");
     tri_current_done(actors, self, 0);
+    if ((self->flags & TRI_ACTOR_STOPPING) != 0) {
+        return TR_ESHUTDOWN; /* tr_self_stop() */
+    }
     tri_receive receive = {.timer.fire = receive_timeout,
                            .loop = loop,
                            .actor = self,

@@ -101,22 +101,45 @@ static int wait_far(tri_actors *actors, const tr_ref *to) {
     return tri_port_wait(port);
 }
 
-int tr_send_wait_message(tr_ref to, const struct tr_type *type, const void *message) {
-    tr_loop *loop = tri_loop_here("tr_send_wait");
-    TRI_USAGE(loop->current != NULL, "tr_send_wait", "may be called by a task or a handler only");
-    bool here = is_here(loop, &to) && tri_actors_of(loop) != NULL;
+/* The mailbox has no say: the message is offered when there is room. */
+static int send_wait_here(tri_actors *actors, const tr_ref *to, const struct tr_type *type,
+                          const void *message) {
+    tri_envelope *envelope = tri_envelope_make(actors, TRI_MESSAGE, type, message, false);
+    if (envelope == NULL) {
+        return no_memory(type, message);
+    }
+    envelope->to_slot = to->slot;
+    envelope->to_generation = to->generation;
+    int err = wait_here(actors, to, envelope->size);
+    if (err == 0) {
+        err = tri_mailbox_offer(actors, envelope);
+    }
+    if (err < 0) {
+        tri_envelope_recycle(actors, envelope);
+    }
+    return err;
+}
+
+static int send_wait_far(tr_loop *loop, const tr_ref *to, const struct tr_type *type,
+                         const void *message) {
     for (;;) {
-        int err = here ? send_here(tri_actors_of(loop), to.slot, to.generation, type, message)
-                       : send_far(loop, &to, TRI_MESSAGE, type, message, TRI_ENVELOPE_PATIENT);
+        int err = send_far(loop, to, TRI_MESSAGE, type, message, TRI_ENVELOPE_PATIENT);
         if (TRI_LIKELY(err != TR_EFULL)) {
             return err;
         }
-        tri_actors *actors = tri_actors_of(loop);
-        err = here ? wait_here(actors, &to, type->size) : wait_far(actors, &to);
+        err = wait_far(tri_actors_of(loop), to);
         if (err < 0) {
             return err;
         }
     }
+}
+
+int tr_send_wait_message(tr_ref to, const struct tr_type *type, const void *message) {
+    tr_loop *loop = tri_loop_here("tr_send_wait");
+    TRI_USAGE(loop->current != NULL, "tr_send_wait", "may be called by a task or a handler only");
+    return is_here(loop, &to) && tri_actors_of(loop) != NULL
+               ? send_wait_here(tri_actors_of(loop), &to, type, message)
+               : send_wait_far(loop, &to, type, message);
 }
 
 /* ---- the system lane ----------------------------------------------------------------------------- */

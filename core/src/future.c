@@ -248,7 +248,7 @@ int tr_shield(tr_future *inner, tr_future **ret_future) {
     return 0;
 }
 
-/* ---- dropped while pending --------------------------------------------------------------------- */
+/* ---- dropped while pending ------------------------------------------------------------- */
 
 /* Who waits holds a reference; what is left are callbacks and shields, which are never told. */
 static void drop_listeners(tr_future *future) {

@@ -5,7 +5,6 @@
 #include "loop_internal.h"
 
 #include <errno.h>
-#include <string.h>
 
 struct tr_handle {
     tri_node node;       /* (L) in the ready queue; first member */
@@ -14,10 +13,17 @@ struct tr_handle {
     tr_callback_fn *fn;  /* (L) NULL once it was called or cancelled */
     void *arg;           /* (L) */
     tr_handle *next;     /* (L) free list */
-    tr_handle *all_next; /* (L) list of all */
     unsigned refs;       /* (L) one the loop's until it has run, one the caller's */
     bool is_cancelled;   /* (L) */
     bool is_timed;       /* (L) */
+};
+
+/* Handles come in chunks, so that those that are still scheduled when the loop ends are freed. */
+enum { HANDLES_PER_CHUNK = 64 };
+
+struct tri_handle_chunk {
+    struct tri_handle_chunk *next;
+    tr_handle handles[HANDLES_PER_CHUNK];
 };
 
 static void handle_drop(tr_handle *handle) {
@@ -45,24 +51,35 @@ static void timer_due(tr_loop *loop, tri_timer *timer) {
     tri_loop_ready(loop, &handle->node);
 }
 
-static int handle_new(tr_loop *loop, const char *call, tr_callback_fn *fn, void *arg,
-                      tr_handle **ret_handle, tr_handle **ret_new) {
-    TRI_USAGE(loop != NULL && loop == tri_current_loop, call, "the loop of this thread only");
-    tr_handle *handle = loop->handles;
-    if (handle != NULL) {
-        loop->handles = handle->next;
-    } else {
-        handle = tri_malloc(sizeof *handle);
-        if (handle == NULL) {
-            return -ENOMEM;
-        }
-        memset(handle, 0, sizeof *handle);
+static int more_handles(tr_loop *loop) {
+    struct tri_handle_chunk *chunk = tri_calloc(1, sizeof *chunk);
+    if (chunk == NULL) {
+        return -ENOMEM;
+    }
+    chunk->next = loop->handle_chunks;
+    loop->handle_chunks = chunk;
+    for (int i = HANDLES_PER_CHUNK; i-- > 0;) {
+        tr_handle *handle = &chunk->handles[i];
         handle->node.run = run_handle;
         handle->timer.fire = timer_due;
         handle->loop = loop;
-        handle->all_next = loop->all_handles;
-        loop->all_handles = handle;
+        handle->next = loop->handles;
+        loop->handles = handle;
     }
+    return 0;
+}
+
+static int handle_new(tr_loop *loop, const char *call, tr_callback_fn *fn, void *arg,
+                      tr_handle **ret_handle, tr_handle **ret_new) {
+    TRI_USAGE(loop != NULL && loop == tri_current_loop, call, "the loop of this thread only");
+    if (loop->handles == NULL) {
+        int err = more_handles(loop);
+        if (err < 0) {
+            return err;
+        }
+    }
+    tr_handle *handle = loop->handles;
+    loop->handles = handle->next;
     handle->fn = fn;
     handle->arg = arg;
     handle->is_cancelled = false;
@@ -184,10 +201,9 @@ int tr_loop_call_soon_threadsafe(tr_loop *loop, tr_callback_fn *fn, void *arg) {
 
 /* ---- the end of the loop ------------------------------------------------------------ */
 
-void tri_handles_free(tr_loop *loop) {
+/* Those that came too late to run. */
+static void free_posts(tr_loop *loop) {
     tri_node *node = loop->ready;
-    loop->ready = NULL;
-    loop->ready_tail = &loop->ready;
     while (node != NULL) {
         tri_node *next = node->next;
         if (node->run == run_post) {
@@ -195,10 +211,14 @@ void tri_handles_free(tr_loop *loop) {
         }
         node = next;
     }
+}
+
+void tri_handles_free(tr_loop *loop) {
+    free_posts(loop);
     loop->handles = NULL;
-    while (loop->all_handles != NULL) {
-        tr_handle *handle = loop->all_handles;
-        loop->all_handles = handle->all_next;
-        tri_free(handle);
+    while (loop->handle_chunks != NULL) {
+        struct tri_handle_chunk *chunk = loop->handle_chunks;
+        loop->handle_chunks = chunk->next;
+        tri_free(chunk);
     }
 }

@@ -342,6 +342,7 @@ void tri_loop_leave(tr_loop *loop) {
         node->run(loop, node);
         node = next;
     }
+    run_flushes(loop); /* memory of other loops goes home */
     for (int slot = TRI_EXT_COUNT - 1; slot >= 0; slot--) {
         if (loop->ext[slot] != NULL) {
             loop->ext[slot]->close(loop, loop->ext[slot]);

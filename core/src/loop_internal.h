@@ -121,7 +121,7 @@ struct tr_loop {
     tri_stack native;            /* (L) the thread's own stack, while the dispatcher runs */
     tri_overflow_scope overflow; /* (L) */
     struct tr_handle *handles;   /* (L) free list */
-    struct tr_handle *all_handles; /* (L) also those in use, to be freed at the end */
+    struct tri_handle_chunk *handle_chunks; /* (L) all of them */
     tr_task *tasks;              /* (L) all that live, newest first */
     size_t task_count;           /* (L) */
     tri_waiter *drain;           /* (L) who waits for task_count == drain_until */

@@ -34,7 +34,7 @@ static tr_task *start_waiter(struct waiter *w) {
     return task;
 }
 
-/* ---- completing ------------------------------------------------------------------------- */
+/* ---- completing ----------------------------------------------------------------------- */
 
 T_TASK_TEST(future, pending_then_done) {
     int value;
@@ -90,7 +90,7 @@ T_DEATH_TEST_MSG(future, completing_twice_aborts, SIGABRT, "tr_future_set") {
     t_run_task(set_twice, NULL, 1);
 }
 
-/* ---- waiting ---------------------------------------------------------------------------- */
+/* ---- waiting -------------------------------------------------------------------------- */
 
 T_TASK_TEST(future, all_waiters_are_told_in_a_later_turn) {
     struct waiter w[3] = {{.future = new_future()}};
@@ -167,7 +167,7 @@ T_TASK_TEST(future, awaiting_a_done_one_does_not_suspend) {
     return 0;
 }
 
-/* ---- callbacks ------------------------------------------------------------------------------ */
+/* ---- callbacks ------------------------------------------------------------------------ */
 
 struct note {
     char *trace;
@@ -199,7 +199,7 @@ T_TASK_TEST(future, callbacks_run_in_order_in_the_next_turn) {
     return 0;
 }
 
-/* ---- shield ----------------------------------------------------------------------------------- */
+/* ---- shield --------------------------------------------------------------------------- */
 
 T_TASK_TEST(future, shield_passes_the_result_on) {
     int value;
@@ -263,7 +263,7 @@ T_TASK_TEST(future, dropped_while_pending) {
     return tr_yield();
 }
 
-/* ---- one loop's only ----------------------------------------------------------------------------- */
+/* ---- one loop's only ------------------------------------------------------------------ */
 
 struct foreign {
     tr_future *future;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_io.c: reading, writing, waiting and closing, over socket pairs, pipes and eventfds.
+ * test_io.c: opening, reading, writing and waiting, over socket pairs, pipes and eventfds.
  */
-#include "support/t_task.h"
+#include "core/io_pair.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,63 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A connected pair: our end on the loop, the peer's a bare blocking descriptor. */
-static bool open_pair(tr_io **ret_io, int *ret_peer) {
-    int fds[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
-        return false;
-    }
-    *ret_peer = fds[1];
-    return tr_io_open(fds[0], ret_io) == 0;
-}
-
-/* A task that does one call and keeps the result. */
-struct caller {
-    tr_io *io;
-    char buffer[64];
-    int result;
-    bool is_done;
-};
-
-static int read_once(void *arg) {
-    struct caller *c = arg;
-    c->result = tr_io_read(c->io, c->buffer, sizeof c->buffer);
-    c->is_done = true;
-    return 0;
-}
-
-static int write_much(void *arg) {
-    static const char much[1 << 20];
-    struct caller *c = arg;
-    c->result = tr_io_write(c->io, much, sizeof much);
-    c->is_done = true;
-    return 0;
-}
-
-static int wait_readable(void *arg) {
-    struct caller *c = arg;
-    c->result = tr_io_wait(c->io, TR_READABLE);
-    c->is_done = true;
-    return 0;
-}
-
-static tr_task *start(tr_task_fn *fn, void *arg) {
-    tr_task *task = NULL;
-    T_CHECK_INT(tr_task_new(tr_loop_running(), "caller", fn, arg, &task), 0);
-    return task;
-}
-
-/* Start a task and let it come to its first suspension. */
-static tr_task *start_and_suspend(tr_task_fn *fn, struct caller *c) {
-    tr_task *task = start(fn, c);
-    for (int i = 0; i < 3; i++) {
-        T_CHECK_INT(tr_yield(), 0);
-    }
-    T_CHECK(!c->is_done);
-    return task;
-}
-
-/* ---- opening ------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------- */
 
 T_TASK_TEST(io, open_makes_it_non_blocking) {
     tr_io *io;
@@ -270,7 +214,7 @@ T_DEATH_TEST(io, write_to_a_broken_pipe_kills_at_once, SIGPIPE) {
     t_run_task(survive_a_broken_pipe, NULL, 1);
 }
 
-/* ---- readiness ------------------------------------------------------------------------- */
+/* ---- readiness ------------------------------------------------------------------------ */
 
 T_TASK_TEST(io, wait_and_drained) {
     struct caller c = {0};
@@ -292,192 +236,7 @@ T_TASK_TEST(io, wait_and_drained) {
     return 0;
 }
 
-/* ---- one reader, one writer --------------------------------------------------------------- */
-
-T_TASK_TEST(io, second_reader_is_refused) {
-    struct caller c = {0};
-    int peer;
-    char byte;
-    T_TASK_REQUIRE(open_pair(&c.io, &peer));
-    tr_task *task = start_and_suspend(read_once, &c);
-    T_CHECK_INT(tr_io_read(c.io, &byte, 1), -EBUSY);
-    T_CHECK_INT(tr_io_wait(c.io, TR_READABLE), -EBUSY);
-    T_CHECK_INT(tr_io_write(c.io, "x", 1), 0); /* writing is another matter */
-
-    /* Its place is free as soon as it is cancelled, before it has returned. */
-    T_CHECK(tr_task_cancel(task));
-    T_CHECK_INT(write(peer, "y", 1), 1);
-    T_CHECK_INT(tr_io_read(c.io, &byte, 1), 1);
-    T_CHECK_INT(tr_task_join(task), 0);
-    T_CHECK_INT(c.result, TR_ECANCELLED);
-    tr_io_close(c.io);
-    close(peer);
-    return 0;
-}
-
-T_TASK_TEST(io, second_writer_is_refused) {
-    struct caller c = {0};
-    int peer;
-    T_TASK_REQUIRE(open_pair(&c.io, &peer));
-    tr_task *task = start_and_suspend(write_much, &c);
-    T_CHECK_INT(tr_io_write(c.io, "x", 1), -EBUSY);
-    T_CHECK(tr_task_cancel(task));
-    T_CHECK_INT(tr_task_join(task), 0);
-    T_CHECK_INT(c.result, TR_ECANCELLED);
-    tr_io_close(c.io);
-    close(peer);
-    return 0;
-}
-
-/* ---- cancelling ------------------------------------------------------------------------------ */
-
-T_TASK_TEST(io, cancelled_read_leaves_the_data) {
-    struct caller c = {0};
-    int peer;
-    char buffer[8];
-    T_TASK_REQUIRE(open_pair(&c.io, &peer));
-    tr_task *task = start_and_suspend(read_once, &c);
-    T_CHECK(tr_task_cancel(task));
-    T_CHECK_INT(tr_task_join(task), 0);
-    T_CHECK_INT(c.result, TR_ECANCELLED);
-    T_CHECK_INT(write(peer, "kept", 4), 4);
-    T_CHECK_INT(tr_io_read(c.io, buffer, sizeof buffer), 4);
-    tr_io_close(c.io);
-    close(peer);
-    return 0;
-}
-
-T_TASK_TEST(io, cancelled_wait) {
-    struct caller c = {0};
-    int peer;
-    T_TASK_REQUIRE(open_pair(&c.io, &peer));
-    tr_io_drained(c.io, TR_READABLE);
-    tr_task *task = start_and_suspend(wait_readable, &c);
-    T_CHECK(tr_task_cancel(task));
-    T_CHECK_INT(tr_task_join(task), 0);
-    T_CHECK_INT(c.result, TR_ECANCELLED);
-    tr_io_close(c.io);
-    close(peer);
-    return 0;
-}
-
-T_TASK_TEST(io, time_limit_over_a_read) {
-    tr_io *io;
-    int peer;
-    char byte;
-    tr_timeout limit;
-    T_TASK_REQUIRE(open_pair(&io, &peer));
-    tr_timeout_begin(&limit, 5 * TR_MS);
-    int n = tr_io_read(io, &byte, 1);
-    T_CHECK_INT(tr_timeout_end(&limit, n), TR_ETIMEOUT);
-    T_CHECK_INT(write(peer, "z", 1), 1);
-    T_CHECK_INT(tr_io_read(io, &byte, 1), 1);
-    tr_io_close(io);
-    close(peer);
-    return 0;
-}
-
-T_TASK_TEST(io, pending_cancellation_waits_for_a_call_that_suspends) {
-    tr_io *io;
-    int peer;
-    char byte;
-    T_TASK_REQUIRE(open_pair(&io, &peer));
-    T_CHECK_INT(write(peer, "z", 1), 1);
-    T_CHECK(tr_task_cancel(tr_task_current()));
-    T_CHECK_INT(tr_io_read(io, &byte, 1), 1);
-    T_CHECK_INT(tr_io_read(io, &byte, 1), TR_ECANCELLED);
-    T_CHECK_INT(tr_task_uncancel(NULL), 0);
-    tr_io_close(io);
-    close(peer);
-    return 0;
-}
-
-/* Two descriptors become ready in one poll, and ours is reported first: what we do then comes
- * between the reader's wake-up and its resumption. */
-static int race_with_wakeup(struct caller *c, int peer) {
-    tr_io *first;
-    int first_peer;
-    T_TASK_REQUIRE(open_pair(&first, &first_peer));
-    char byte;
-    T_CHECK_INT(write(first_peer, "1", 1), 1);
-    T_CHECK_INT(tr_io_read(first, &byte, 1), 1);
-    tr_io_drained(first, TR_READABLE);
-    T_CHECK_INT(tr_sleep(TR_MS), 0); /* both edges of the beginning are gone */
-    tr_io_drained(first, TR_READABLE);
-    T_CHECK_INT(write(first_peer, "1", 1), 1);
-    T_CHECK_INT(write(peer, "2", 1), 1);
-    T_CHECK_INT(tr_io_wait(first, TR_READABLE), 0);
-    T_CHECK(!c->is_done);
-    tr_io_close(first);
-    close(first_peer);
-    return 0;
-}
-
-T_TASK_TEST(io, cancel_between_wakeup_and_resumption) {
-    struct caller c = {0};
-    int peer;
-    char byte = 0;
-    T_TASK_REQUIRE(open_pair(&c.io, &peer));
-    tr_task *task = start_and_suspend(read_once, &c);
-    T_CHECK_INT(race_with_wakeup(&c, peer), 0);
-    T_CHECK(tr_task_cancel(task));
-    T_CHECK_INT(tr_task_join(task), 0);
-    T_CHECK_INT(c.result, TR_ECANCELLED);
-    T_CHECK_INT(tr_io_read(c.io, &byte, 1), 1); /* nothing was lost */
-    T_CHECK_INT(byte, '2');
-    tr_io_close(c.io);
-    close(peer);
-    return 0;
-}
-
-T_TASK_TEST(io, close_between_wakeup_and_resumption) {
-    struct caller c = {0};
-    int peer;
-    T_TASK_REQUIRE(open_pair(&c.io, &peer));
-    tr_task *task = start_and_suspend(read_once, &c);
-    T_CHECK_INT(race_with_wakeup(&c, peer), 0);
-    tr_io_close(c.io);
-    T_CHECK_INT(tr_task_join(task), 0);
-    T_CHECK_INT(c.result, -EBADF);
-    close(peer);
-    return 0;
-}
-
-/* ---- closing ---------------------------------------------------------------------------------- */
-
-T_TASK_TEST(io, close_wakes_reader_and_writer) {
-    struct caller reader = {0};
-    struct caller writer = {0};
-    int peer;
-    T_TASK_REQUIRE(open_pair(&reader.io, &peer));
-    writer.io = reader.io;
-    tr_task *tasks[2] = {start_and_suspend(read_once, &reader),
-                         start_and_suspend(write_much, &writer)};
-    tr_io_close(reader.io);
-    T_CHECK_INT(tr_task_join(tasks[0]), 0);
-    T_CHECK_INT(tr_task_join(tasks[1]), 0);
-    T_CHECK_INT(reader.result, -EBADF);
-    T_CHECK_INT(writer.result, -EBADF);
-    close(peer);
-    return 0;
-}
-
-T_TASK_TEST(io, number_of_a_closed_descriptor_can_be_used_again) {
-    for (int i = 0; i < 50; i++) {
-        struct caller c = {0};
-        int peer;
-        T_TASK_REQUIRE(open_pair(&c.io, &peer));
-        tr_task *task = start_and_suspend(read_once, &c);
-        T_CHECK_INT(write(peer, "x", 1), 1);
-        T_CHECK_INT(tr_task_join(task), 0);
-        T_CHECK_INT(c.result, 1);
-        tr_io_close(c.io);
-        close(peer);
-    }
-    return 0;
-}
-
-/* ---- fairness ---------------------------------------------------------------------------------- */
+/* ---- fairness ------------------------------------------------------------------------- */
 
 struct hog {
     tr_io *io;
@@ -530,7 +289,7 @@ T_TASK_TEST(io, writer_that_always_finds_room_gives_way) {
     return check_hog(write_for_ever);
 }
 
-/* ---- misuse --------------------------------------------------------------------------------------- */
+/* ---- misuse --------------------------------------------------------------------------- */
 
 static void read_in_callback(void *arg) {
     char byte;

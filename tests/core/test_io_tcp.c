@@ -229,7 +229,7 @@ T_TASK_TEST(io_tcp, accept_on_something_else) {
     return 0;
 }
 
-/* ---- no descriptor left ------------------------------------------------------------------ */
+/* ---- no descriptor left --------------------------------------------------------------- */
 
 static void count_warning(void *arg, const struct tr_log_line *line) {
     if (line->level == TR_LOG_WARN && strstr(line->text, "accept:") != NULL &&
@@ -296,7 +296,7 @@ T_TEST(io_tcp, accept_without_descriptors_waits) {
     tr_log_set_sink(NULL, NULL, TR_LOG_WARN);
 }
 
-/* ---- connecting ---------------------------------------------------------------------------- */
+/* ---- connecting ----------------------------------------------------------------------- */
 
 struct connector {
     uint16_t port;

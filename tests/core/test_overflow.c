@@ -81,7 +81,7 @@ T_DEATH_TEST_MSG(overflow, names_the_loop_in_a_callback, SIGSEGV,
     t_run_task(schedule_the_end, NULL, 1);
 }
 
-/* ---- and what fits, fits ---------------------------------------------------------------------- */
+/* ---- and what fits, fits -------------------------------------------------------------- */
 
 static __attribute__((noinline)) int use_stack(int kib) {
     volatile char block[1024];

@@ -56,7 +56,7 @@ static struct log *begin_log(void) {
     return &log;
 }
 
-/* ---- options and results ---------------------------------------------------------------------- */
+/* ---- options and results -------------------------------------------------------------- */
 
 T_TEST(runtime, result_is_the_main_functions) {
     static const int results[] = {0, 1, 12345, -EIO, TR_ECANCELLED, TR_ETIMEOUT, -9999};
@@ -119,7 +119,7 @@ T_TEST(runtime, two_in_two_threads) {
     t_run_task(run_in_another_thread, &result, 1);
 }
 
-/* ---- loops, threads, CPUs ------------------------------------------------------------------------ */
+/* ---- loops, threads, CPUs ------------------------------------------------------------- */
 
 struct seen {
     atomic_int count;
@@ -202,7 +202,7 @@ T_TEST(runtime, more_loops_than_cpus_or_no_pinning) {
     }
 }
 
-/* ---- again and again ---------------------------------------------------------------------------------- */
+/* ---- again and again ------------------------------------------------------------------ */
 
 static int do_some_work(void *arg) {
     tr_task *task;
@@ -229,7 +229,7 @@ T_TEST(runtime, two_hundred_runs_leak_nothing) {
     T_CHECK_INT(count_entries("/proc/self/task"), threads);
 }
 
-/* ---- the end of everything -------------------------------------------------------------------------------- */
+/* ---- the end of everything ------------------------------------------------------------ */
 
 static atomic_int ended; /* tasks that saw their cancellation */
 

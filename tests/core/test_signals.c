@@ -68,7 +68,7 @@ T_TEST(signals, a_cancellation_without_a_signal_stays_one) {
     T_CHECK_INT(tr_run(cancel_oneself, NULL), TR_ECANCELLED);
 }
 
-/* ---- the second signal ----------------------------------------------------------------------- */
+/* ---- the second signal ---------------------------------------------------------------- */
 
 static int hang_after_the_first(void *arg) {
     send(SIGINT);
@@ -91,7 +91,7 @@ T_DEATH_TEST(signals, second_one_of_the_other_kind_too, SIGTERM) {
     t_run_task(hang_after_the_first, &signo, 2);
 }
 
-/* ---- left alone -------------------------------------------------------------------------------- */
+/* ---- left alone ----------------------------------------------------------------------- */
 
 static int send_and_sleep(void *arg) {
     send(*(int *)arg);

@@ -21,7 +21,7 @@ static int run(struct sim *sim, uint64_t seed, tr_task_fn *fn, void *arg) {
     return tr_run_with(fn, &(struct tr_run_opts){.arg = arg, .seams = &seams, .no_signals = true});
 }
 
-/* ---- time --------------------------------------------------------------------------------- */
+/* ---- time ----------------------------------------------------------------------------- */
 
 static int sleep_an_hour(void *arg) {
     tr_loop *loop = tr_loop_running();
@@ -69,7 +69,7 @@ static int race(void *arg) {
     return 0;
 }
 
-/* ---- the same again ------------------------------------------------------------------------- */
+/* ---- the same again ------------------------------------------------------------------- */
 
 T_TEST(sim, same_seed_same_trace) {
     uint64_t traces[3];
@@ -104,7 +104,7 @@ T_TEST(sim, seeded_randomness_repeats) {
     T_CHECK(a[0] != c[0]);
 }
 
-/* ---- readiness ------------------------------------------------------------------------------- */
+/* ---- readiness ------------------------------------------------------------------------ */
 
 struct readiness {
     struct sim *sim;

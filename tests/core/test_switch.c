@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- registers ------------------------------------------------------------------------------ */
+/* ---- registers ------------------------------------------------------------------------ */
 
 #if defined(__x86_64__)
 /* Fill the callee-saved registers that the compiler may not know of, suspend, compare. */
@@ -85,7 +85,7 @@ T_TASK_TEST(context_switch, keeps_callee_saved_registers) {
     return 0;
 }
 
-/* ---- alignment -------------------------------------------------------------------------------- */
+/* ---- alignment ------------------------------------------------------------------------ */
 
 static bool is_aligned(void) {
     _Alignas(16) volatile char buffer[16];
@@ -111,7 +111,7 @@ T_TASK_TEST(context_switch, stack_is_aligned) {
     return tr_task_join(task);
 }
 
-/* ---- backtraces --------------------------------------------------------------------------------- */
+/* ---- backtraces ----------------------------------------------------------------------- */
 
 enum { FRAMES_MAX = 64 };
 

@@ -20,7 +20,7 @@ static void yield_times(int times) {
     }
 }
 
-/* ---- starting and ending ---------------------------------------------------------------- */
+/* ---- starting and ending -------------------------------------------------------------- */
 
 static int set_flag(void *arg) {
     *(bool *)arg = true;
@@ -138,7 +138,7 @@ T_TASK_TEST(task, ten_thousand_suspended_at_once) {
     return 0;
 }
 
-/* ---- errors that nobody asked for ------------------------------------------------------------ */
+/* ---- errors that nobody asked for ----------------------------------------------------- */
 
 struct log {
     int lines;
@@ -197,7 +197,7 @@ T_TEST(task, error_that_nobody_asked_for_is_logged) {
     tr_log_set_sink(NULL, NULL, TR_LOG_WARN);
 }
 
-/* ---- cancelling --------------------------------------------------------------------------------- */
+/* ---- cancelling ----------------------------------------------------------------------- */
 
 /* asyncio: Task.cancel() before the first step */
 T_TASK_TEST(task, cancelled_before_the_first_step_never_enters) {
@@ -349,7 +349,7 @@ T_TASK_TEST(task, cancelled_join_waits_for_the_end) {
     return 0;
 }
 
-/* ---- tasks that wait for each other -------------------------------------------------------------- */
+/* ---- tasks that wait for each other --------------------------------------------------- */
 
 static int await_self(void *arg) {
     (void)arg;
@@ -361,7 +361,7 @@ T_DEATH_TEST_MSG(task, awaiting_oneself_aborts, SIGABRT, "a task can't wait for 
     t_run_task(await_self, NULL, 1);
 }
 
-/* ---- sleeping ---------------------------------------------------------------------------------------- */
+/* ---- sleeping ------------------------------------------------------------------------- */
 
 T_TASK_TEST(task, sleep_is_never_early) {
     tr_loop *loop = tr_loop_running();

@@ -78,7 +78,7 @@ T_TASK_TEST(timeout, keeps_the_bodys_own_error) {
     return 0;
 }
 
-/* ---- nested ------------------------------------------------------------------------------ */
+/* ---- nested --------------------------------------------------------------------------- */
 
 T_TASK_TEST(timeout, inner_expires) {
     tr_timeout outer, inner;
@@ -130,7 +130,7 @@ T_TASK_TEST(timeout, outer_expires_after_inner) {
     return 0;
 }
 
-/* ---- with a cancellation from outside ---------------------------------------------------------- */
+/* ---- with a cancellation from outside ------------------------------------------------- */
 
 static int limited_sleep(void *arg) {
     tr_timeout limit;
@@ -193,7 +193,7 @@ T_TASK_TEST(timeout, of_zero_begun_while_cancelled) {
     return 0;
 }
 
-/* ---- misuse ------------------------------------------------------------------------------------------ */
+/* ---- misuse --------------------------------------------------------------------------- */
 
 static int end_in_wrong_order(void *arg) {
     tr_timeout outer, inner;
