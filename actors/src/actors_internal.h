@@ -83,6 +83,8 @@ static inline tri_tail *tri_envelope_tail(tri_envelope *envelope) {
  * message into it, blobs included. message NULL: no payload. NULL: out of memory or over 2 GiB. */
 TRI_API tri_envelope *tri_envelope_new(int kind, const struct tr_type *type, const void *message,
                                        bool with_tail);
+/* Why there was no envelope for a message: -ENOMEM or TR_ETOOBIG. */
+int tri_message_error(const struct tr_type *type, const void *message);
 /* Give it back to its owner: on another loop's thread that happens at the end of the turn. Any
  * thread with a running loop. */
 TRI_API void tri_envelope_free(tr_loop *loop, tri_envelope *envelope);

@@ -255,9 +255,6 @@ static int asker_begin(struct asker *asker, tri_actors *actors, const struct tr_
     asker->actors = actors;
     asker->fiber = fiber;
     asker->ret_reply = ret_reply;
-    if (TRI_UNLIKELY(fiber->held != NULL)) {
-        release_reply(actors->loop, fiber);
-    }
     fiber->release = release_reply;
     return register_ask(actors, &asker->ask);
 }
@@ -266,10 +263,6 @@ static void set_asker(tri_envelope *envelope, const struct asker *asker) {
     envelope->ask_slot = asker->ask.slot;
     envelope->ask_generation = asker->ask.generation;
     envelope->ask_loop = (uint16_t)asker->actors->loop_id;
-}
-
-static int no_memory(const struct tr_type *type) {
-    return type->blobs > 0 ? TR_ETOOBIG : -ENOMEM;
 }
 
 /* Needs no tail: its deadline is whether the asker still waits. */
@@ -281,7 +274,7 @@ static int request_here(struct asker *asker, const tr_ref *to, const struct tr_t
     }
     tri_envelope *envelope = tri_message_make(actors, type, message);
     if (TRI_UNLIKELY(envelope == NULL)) {
-        return no_memory(type);
+        return tri_message_error(type, message);
     }
     set_asker(envelope, asker);
     envelope->to_slot = to->slot;
@@ -299,7 +292,7 @@ static int request_far(struct asker *asker, const tr_ref *to, tr_time timeout,
     tr_loop *loop = actors->loop;
     tri_envelope *envelope = tri_envelope_make(actors, TRI_MESSAGE, type, message, true);
     if (envelope == NULL) {
-        return no_memory(type);
+        return tri_message_error(type, message);
     }
     set_asker(envelope, asker);
     tri_tail *tail = tri_envelope_tail(envelope);
@@ -324,19 +317,24 @@ int tr_ask_message(tr_ref to, tr_time timeout, const struct tr_type *type, const
     if (TRI_UNLIKELY(actors == NULL)) {
         return -ENOMEM;
     }
+    if (TRI_UNLIKELY(loop->current->held != NULL)) {
+        release_reply(loop, loop->current);
+    }
     struct asker asker;
     int err = asker_begin(&asker, actors, reply_type, ret_reply);
     if (TRI_UNLIKELY(err < 0)) {
         return err;
     }
+    /* Before sending: the answer can come inside of it, from a mailbox that drops the request. */
+    tri_timers_add_after(&loop->timers, &asker.timer, timeout);
     err = to.node == 0 && to.loop == actors->loop_id
               ? request_here(&asker, &to, type, message)
               : request_far(&asker, &to, timeout, type, message);
     if (TRI_UNLIKELY(err < 0)) {
+        tri_timers_cancel(&loop->timers, &asker.timer);
         tri_ask_forget(loop, &asker.ask);
         return err;
     }
-    tri_timers_add_after(&loop->timers, &asker.timer, timeout);
     return tri_suspend(&asker.waiter);
 }
 

@@ -8,6 +8,8 @@
  */
 #include "hot_internal.h"
 
+#include <errno.h>
+
 _Static_assert(sizeof(tri_envelope) == 56, "a message of 8 bytes fits a cache line");
 
 static size_t align8(size_t size) {
@@ -38,6 +40,10 @@ static size_t message_size(const struct tr_type *type, const void *message) {
         }
     }
     return align8(size);
+}
+
+int tri_message_error(const struct tr_type *type, const void *message) {
+    return message != NULL && message_size(type, message) == SIZE_MAX ? TR_ETOOBIG : -ENOMEM;
 }
 
 static void copy_message(void *payload, const struct tr_type *type, const void *message) {

@@ -106,6 +106,9 @@ int tr_receive_types(tr_self *self, tr_time timeout, const struct tr_type *const
     if ((self->flags & TRI_ACTOR_STOPPING) != 0) {
         return TR_ESHUTDOWN; /* tr_self_stop() */
     }
+    if ((self->flags & TRI_ACTOR_KILLED) != 0) {
+        return TR_ECANCELLED; /* what is left in the mailbox becomes dead letters */
+    }
     tri_receive receive = {.timer.fire = receive_timeout,
                            .loop = loop,
                            .actor = self,

@@ -6,11 +6,6 @@
 
 #include <errno.h>
 
-static int no_memory(const struct tr_type *type) {
-    /* Only a message with blobs can be too large; else it was the memory. */
-    return type != NULL && type->blobs > 0 ? TR_ETOOBIG : -ENOMEM;
-}
-
 /* Across loops, to other nodes, from foreign threads. */
 static int send_far(tr_loop *loop, const tr_ref *to, int kind, const struct tr_type *type,
                     const void *message, uint8_t flags) {
@@ -20,7 +15,7 @@ static int send_far(tr_loop *loop, const tr_ref *to, int kind, const struct tr_t
                                  ? tri_envelope_make_plain(actors, type, message)
                                  : tri_envelope_new(kind, type, message, to->node != 0);
     if (TRI_UNLIKELY(envelope == NULL)) {
-        return no_memory(type);
+        return tri_message_error(type, message);
     }
     envelope->flags = flags;
     int err = tri_envelope_send(loop, to, envelope);
@@ -43,7 +38,7 @@ static inline int send_here(tri_actors *actors, uint32_t slot, uint32_t generati
                             const struct tr_type *type, const void *message) {
     tri_envelope *envelope = tri_message_make(actors, type, message);
     if (TRI_UNLIKELY(envelope == NULL)) {
-        return no_memory(type);
+        return tri_message_error(type, message);
     }
     envelope->to_slot = slot;
     envelope->to_generation = generation;
@@ -106,7 +101,7 @@ static int send_wait_here(tri_actors *actors, const tr_ref *to, const struct tr_
                           const void *message) {
     tri_envelope *envelope = tri_envelope_make(actors, TRI_MESSAGE, type, message, false);
     if (envelope == NULL) {
-        return no_memory(type, message);
+        return tri_message_error(type, message);
     }
     envelope->to_slot = to->slot;
     envelope->to_generation = to->generation;

@@ -129,7 +129,11 @@ struct local_spawn {
 static int begin_local(tri_actors *actors, tri_ask_id id, void *arg) {
     struct local_spawn *spawn = arg;
     tr_actor *actor;
-    return make(actors, spawn->behaviour, spawn->opts, spawn->arg, id, &actor);
+    int err = make(actors, spawn->behaviour, spawn->opts, spawn->arg, id, &actor);
+    if (err == 0) {
+        spawn->arg = NULL; /* the actor's now */
+    }
+    return err;
 }
 
 static int spawn_here(tri_actors *actors, tr_ref *ret_ref, const struct tr_behaviour *behaviour,
@@ -144,14 +148,15 @@ static int spawn_here(tri_actors *actors, tr_ref *ret_ref, const struct tr_behav
         TRI_USAGE(actors->loop->current != NULL, "tr_spawn",
                   "waits for TR_INIT: may be called by a task or a handler only");
         err = tri_ask_spawned(actors, begin_local, &spawn, ret_ref);
-        /* An actor that was made owns the argument; TR_INIT's own error comes after that. */
-        return err;
+    } else {
+        tr_actor *actor;
+        err = make(actors, behaviour, opts, spawn.arg, (tri_ask_id){0}, &actor);
+        if (err == 0) {
+            spawn.arg = NULL;
+            *ret_ref = tri_actor_ref(actors, actor);
+        }
     }
-    tr_actor *actor;
-    err = make(actors, behaviour, opts, spawn.arg, (tri_ask_id){0}, &actor);
-    if (err == 0) {
-        *ret_ref = tri_actor_ref(actors, actor);
-    } else if (spawn.arg != NULL) {
+    if (spawn.arg != NULL) {
         tri_envelope_recycle(actors, spawn.arg);
     }
     return err;

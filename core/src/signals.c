@@ -33,9 +33,10 @@ void tri_signals_block(tr_runtime *runtime) {
 }
 
 void tri_signals_unblock(tr_runtime *runtime) {
+    /* Once more at the end, even after a signal did it: ucontext keeps a mask with each stack, and
+     * brings the one of the beginning back. */
     if (runtime->is_masked) {
         pthread_sigmask(SIG_SETMASK, &runtime->mask_before, NULL);
-        runtime->is_masked = false;
     }
 }
 

@@ -168,7 +168,7 @@ static void lose_reader(boss *b, unsigned reader, int reason) {
 static int on_down(tr_self *self, boss *b, const tr_down *m) {
     static const char *const what[] = {"finding the files", "adding up words", "reading files"};
     unsigned kind = m->tag >= WC_TAG_READER ? 2 : m->tag >= WC_TAG_SHARD ? 1 : 0;
-    int err = wc_crew_is_loss(m->reason) ? 0 : m->reason;
+    int err = wc_is_loss(m->reason) ? 0 : m->reason;
     if (kind == 0 && err == 0 && !b->is_walked) {
         err = TR_ENOACTOR; /* the walker has ended before its work was done */
     } else if (kind == 1 && err == 0) {
@@ -192,7 +192,7 @@ static bool is_finished(const boss *b) {
 
 static int on_get_status(tr_self *self, boss *b, const get_status *m) {
     (void)m;
-    return tr_reply(self, status, .known = wc_ledger_known(b->ledger),
+    return tr_reply(self, boss_status, .known = wc_ledger_known(b->ledger),
                     .finished = wc_ledger_finished(b->ledger), .is_walked = b->is_walked,
                     .is_finished = is_finished(b), .err = b->err,
                     .changed = wc_ledger_changed(b->ledger),

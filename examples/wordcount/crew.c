@@ -11,21 +11,8 @@
 
 /* ---- nodes ---- */
 
-bool wc_crew_is_loss(int reason) {
-    switch (reason) {
-    case 0:
-    case TR_EKILLED:
-    case TR_ESHUTDOWN:
-    case TR_ENOACTOR:
-    case TR_ENODE:
-    case TR_ENODEDOWN:
-    case TR_ENOTLINKED: return true;
-    default: return false;
-    }
-}
-
 void wc_crew_note_loss(struct wc_crew *crew, unsigned node, int reason) {
-    if (node > 0 && wc_crew_is_loss(reason) && !crew->is_gone[node]) {
+    if (node > 0 && (reason == 0 || wc_is_loss(reason)) && !crew->is_gone[node]) {
         crew->is_gone[node] = true;
         wc_say("%s is lost (%s); its work is done again elsewhere", wc_node_name(node).text,
                tr_err_text(reason));
@@ -67,7 +54,7 @@ static int spawn_shard(tr_self *boss, struct wc_crew *crew, unsigned shard, unsi
                 (struct wc_crew_shard){.ref = ref, .node = node, .since = crew->version};
             return 0;
         }
-        if (node == 0 || !wc_crew_is_loss(err)) {
+        if (node == 0 || !wc_is_loss(err)) {
             return err;
         }
         wc_crew_note_loss(crew, node, err);
@@ -98,7 +85,8 @@ int wc_crew_replace_shard(tr_self *boss, struct wc_crew *crew, unsigned shard) {
 
 static int spawn_reader(tr_self *boss, struct wc_crew *crew, unsigned node, unsigned loop) {
     struct wc_crew_reader *r = &crew->readers[crew->reader_count];
-    struct tr_arg arg = TR_ARG(reader_start, .boss = tr_self_ref(boss), .shards = crew->shard_count);
+    struct tr_arg arg =
+        TR_ARG(reader_start, .boss = tr_self_ref(boss), .shards = crew->shard_count);
     int err = spawn_on(boss, TR_BEHAVIOUR_OF(reader), arg, node, loop,
                        WC_TAG_READER + crew->reader_count, &r->ref);
     if (err < 0) {
@@ -153,7 +141,7 @@ int wc_crew_start(tr_self *boss, struct wc_crew *crew) {
     }
     for (unsigned node = 0; node < crew->nodes; node++) {
         int err = crew->is_gone[node] ? 0 : spawn_readers(boss, crew, node);
-        if (err < 0 && (node == 0 || !wc_crew_is_loss(err))) {
+        if (err < 0 && (node == 0 || !wc_is_loss(err))) {
             return err;
         }
         if (err < 0) {

@@ -11,8 +11,8 @@
 struct wc_crew_reader {
     tr_ref ref;
     unsigned node;
-    unsigned files;  /* given to it and not reported yet */
-    bool is_usable;  /* false: gone, or out of reach */
+    unsigned files; /* given to it and not reported yet */
+    bool is_usable; /* false: gone, or out of reach */
 };
 
 struct wc_crew_shard {
@@ -50,9 +50,6 @@ struct wc_crew_reader *wc_crew_free_reader(struct wc_crew *crew);
 /* Something on the node ended with this reason: if that says that the node itself is gone, report it
  * once and use it no more. */
 void wc_crew_note_loss(struct wc_crew *crew, unsigned node, int reason);
-
-/* The reason is a loss from outside, not a failure of the actor itself. */
-bool wc_crew_is_loss(int reason);
 
 unsigned wc_crew_living_nodes(const struct wc_crew *crew);
 

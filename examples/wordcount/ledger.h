@@ -34,14 +34,14 @@ struct wc_done {
 
 /* What a report meant. */
 enum wc_verdict {
-    WC_LATE,    /* of an earlier attempt: ignored */
-    WC_FIRST,   /* the file's outcome is known now, and is in the totals */
-    WC_SAME,    /* the file was read again, with the same result */
-    WC_CHANGED  /* ... with another result: somebody has written to it in the meantime */
+    WC_LATE,   /* of an earlier attempt: ignored */
+    WC_FIRST,  /* the file's outcome is known now, and is in the totals */
+    WC_SAME,   /* the file was read again, with the same result */
+    WC_CHANGED /* ... with another result: somebody has written to it in the meantime */
 };
 
-wc_ledger *wc_ledger_new(unsigned shards);  /* 1 to WC_SHARDS_MAX; NULL: out of memory */
-void wc_ledger_free(wc_ledger *ledger);     /* NULL is fine */
+wc_ledger *wc_ledger_new(unsigned shards); /* 1 to WC_SHARDS_MAX; NULL: out of memory */
+void wc_ledger_free(wc_ledger *ledger);    /* NULL is fine */
 
 /* A file to be read. 0, -ENOMEM, or -EOVERFLOW after 2^32 - 1 files. */
 int wc_ledger_add(wc_ledger *ledger, const char *path, size_t size);
@@ -68,9 +68,10 @@ uint64_t wc_ledger_lose_shard(wc_ledger *ledger, unsigned shard);
 /* ---- how far it is ---- */
 
 const char *wc_ledger_path(const wc_ledger *ledger, uint32_t file);
-uint64_t wc_ledger_known(const wc_ledger *ledger);   /* paths added */
+uint64_t wc_ledger_known(const wc_ledger *ledger);    /* paths added */
 uint64_t wc_ledger_finished(const wc_ledger *ledger); /* of those: nothing is left to be done */
-uint64_t wc_ledger_changed(const wc_ledger *ledger); /* files that changed while they were counted */
+uint64_t
+wc_ledger_changed(const wc_ledger *ledger); /* files that changed while they were counted */
 const struct wc_totals *wc_ledger_totals(const wc_ledger *ledger);
 
 #endif

@@ -49,12 +49,13 @@ TR_MESSAGE(file_counted, (1, uint32, file), (2, uint32, attempt), (3, uint32, ve
            (8, uint64, text_bytes), (9, uint64, words));
 /* From the main task. */
 TR_MESSAGE(get_status);
-TR_MESSAGE(status, (1, uint64, known), (2, uint64, finished), (3, bool, is_walked),
+TR_MESSAGE(boss_status, (1, uint64, known), (2, uint64, finished), (3, bool, is_walked),
            (4, bool, is_finished), (5, int32, err), (6, uint64, changed), (7, uint32, nodes),
            (8, bytes, totals)); /* totals: struct wc_totals, the asker is in the same process */
-TR_REPLY(get_status, status);
+TR_REPLY(get_status, boss_status);
 TR_MESSAGE(find_shard, (1, uint32, shard));
-TR_MESSAGE(shard_found, (1, ref, shard), (2, bool, is_finished)); /* it has all words of all files */
+TR_MESSAGE(shard_found, (1, ref, shard),
+           (2, bool, is_finished)); /* it has all words of all files */
 TR_REPLY(find_shard, shard_found);
 TR_DECLARE_BEHAVIOUR(boss);
 
@@ -96,12 +97,15 @@ TR_MESSAGE(rates, (1, string, text));
 TR_REPLY(get_rates, rates);
 TR_DECLARE_BEHAVIOUR(gauge);
 
-/* ---- names ---- */
+/* ---- nodes ---- */
 
 /* "node0" is the first process, "node1" and so on are the workers. */
 struct wc_node_name {
     char text[16];
 };
 struct wc_node_name wc_node_name(unsigned node);
+
+/* An actor or its node is gone or out of reach: nothing is wrong with what it was asked to do. */
+bool wc_is_loss(int err);
 
 #endif

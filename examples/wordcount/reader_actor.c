@@ -50,18 +50,7 @@ static int read_file(struct job *job, const count_file *m) {
 /* The shard, or its node, is gone or out of reach for now. That is for the boss to repair: this
  * file will come back, to this reader or another one. */
 static bool is_passing(int err) {
-    switch (err) {
-    case TR_ENOACTOR:
-    case TR_EKILLED:
-    case TR_ESHUTDOWN:
-    case TR_ETIMEOUT:
-    case TR_EFULL:
-    case TR_ENODE:
-    case TR_ENODEDOWN:
-    case TR_ENOTLINKED:
-    case -ESTALE: return true;
-    default: return false;
-    }
+    return wc_is_loss(err) || err == TR_ETIMEOUT || err == TR_EFULL || err == -ESTALE;
 }
 
 /* Have one shard add its words of this file, a part after the other. */

@@ -158,6 +158,21 @@ T_TASK_TEST(io_cancel, close_between_wakeup_and_resumption) {
     return 0;
 }
 
+T_TASK_TEST(io_cancel, wait_closed_between_wakeup_and_resumption) {
+    struct caller c = {0};
+    int peer;
+    T_TASK_REQUIRE(open_pair(&c.io, &peer));
+    tr_io_drained(c.io, TR_READABLE);
+    tr_task *task = start_and_suspend(wait_readable, &c);
+    tr_io *io = c.io;
+    T_CHECK_INT(race_with_wakeup(&c, peer), 0);
+    tr_io_close(io);
+    T_CHECK_INT(tr_task_join(task), 0);
+    T_CHECK_INT(c.result, -EBADF);
+    close(peer);
+    return 0;
+}
+
 /* ---- closing -------------------------------------------------------------------------- */
 
 T_TASK_TEST(io_cancel, close_wakes_reader_and_writer) {

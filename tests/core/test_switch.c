@@ -115,9 +115,17 @@ T_TASK_TEST(context_switch, stack_is_aligned) {
 
 enum { FRAMES_MAX = 64 };
 
+/* The first code of a stack; there is none where ucontext switches. */
+extern void tri_context_start(void) __attribute__((weak));
+
 static __attribute__((noinline)) int frame_3(void) {
     void *frames[FRAMES_MAX];
     int count = backtrace(frames, FRAMES_MAX);
+    if (tri_context_start != NULL) {
+        uintptr_t last = (uintptr_t)frames[count - 1];
+        uintptr_t first = (uintptr_t)tri_context_start;
+        T_CHECK(last > first && last - first < 64);
+    }
     T_CHECK_INT(tr_yield(), 0);
     return count;
 }

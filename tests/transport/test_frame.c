@@ -6,7 +6,7 @@
 #include <troupe/core/error.h>
 
 static const struct tri_record samples[] = {
-    {.kind = TRI_RECORD_MESSAGE, .to = {3, 4, 5}, .type = 6, .ask = 7, .time = INT64_MAX,
+    {.kind = TRI_RECORD_MESSAGE, .is_patient = true, .to = {3, 4, 5}, .type = 6, .ask = 7, .time = INT64_MAX,
      .payload = (const uint8_t *)"payload", .payload_size = 7},
     {.kind = TRI_RECORD_REPLY, .type = UINT64_MAX, .ask = 1, .payload = (const uint8_t *)"\x80",
      .payload_size = 1},
@@ -81,6 +81,7 @@ T_TEST(frame, records_come_out_as_they_went_in) {
         const struct tri_record *sample = &samples[i];
         T_REQUIRE(tri_record_next(&frame, &offset, &record));
         T_CHECK_INT(record.kind, sample->kind);
+        T_CHECK_INT(record.is_patient, sample->is_patient);
         T_CHECK_INT(record.to.loop, sample->to.loop);
         T_CHECK_INT(record.to.slot, sample->to.slot);
         T_CHECK_INT(record.to.generation, sample->to.generation);

@@ -99,6 +99,7 @@ static const uint16_t record_fields[TRI_RECORD_KINDS] = {
     [TRI_RECORD_REJECT] = HAS_TO | HAS_TYPE | HAS_ERR | NEEDS_ERR,
 };
 
+enum { RECORD_PATIENT = 1 }; /* flag */
 enum { RECORD_HEADER = 8, RECORD_FIXED_MAX = RECORD_HEADER + 2 * 12 + 4 * 8 + 4 };
 
 int tri_record_begin(tri_buffer *buffer, const struct tri_record *record, size_t *ret_start) {
@@ -109,7 +110,8 @@ int tri_record_begin(tri_buffer *buffer, const struct tri_record *record, size_t
     }
     *ret_start = buffer->size;
     tri_buffer_put_le(buffer, 0, 4);
-    tri_buffer_put_le(buffer, record->kind, 4);
+    tri_buffer_put_le(buffer, record->kind, 1);
+    tri_buffer_put_le(buffer, record->is_patient ? RECORD_PATIENT : 0, 3);
     if ((fields & HAS_TO) != 0) {
         put_place(buffer, &record->to);
     }
@@ -171,8 +173,10 @@ static int take_record(struct reader *in, struct tri_record *record) {
     }
     size_t size = (size_t)take_le(in, 4);
     record->kind = (uint8_t)take_le(in, 1);
-    take_zero(in, 3);
-    if (in->failed || size < RECORD_HEADER || size - RECORD_HEADER > in->left ||
+    unsigned flags = (unsigned)take_le(in, 1);
+    take_zero(in, 2);
+    record->is_patient = flags == RECORD_PATIENT;
+    if (in->failed || flags > (record->kind == TRI_RECORD_MESSAGE ? RECORD_PATIENT : 0) || size < RECORD_HEADER || size - RECORD_HEADER > in->left ||
         record->kind == 0 || record->kind >= TRI_RECORD_KINDS) {
         return TR_EPROTOCOL;
     }

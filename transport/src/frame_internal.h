@@ -111,7 +111,7 @@ int tri_refusal_encode(tri_buffer *buffer, const struct tri_refusal *refusal);
 /* ---- records of DATA --------------------------------------------------------------------- */
 
 enum tri_record_kind {
-    TRI_RECORD_MESSAGE = 1, /* to, type, ask (0: a tell), time, payload */
+    TRI_RECORD_MESSAGE = 1, /* to, type, ask (0: a tell), time, payload; may be patient */
     TRI_RECORD_REPLY = 2,   /* ask, type, payload */
     TRI_RECORD_FAIL = 3,    /* ask, err */
     TRI_RECORD_STOP = 4,    /* to */
@@ -124,6 +124,7 @@ enum tri_record_kind {
 
 struct tri_record {
     uint8_t kind;           /* enum tri_record_kind */
+    bool is_patient;        /* MESSAGE: not to be refused for want of room in the mailbox */
     int32_t err;
     struct tri_place to;    /* of the receiving node */
     struct tri_place other; /* of the sending node */

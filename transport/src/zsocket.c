@@ -203,12 +203,12 @@ static bool pump(tri_zsocket *socket) {
             socket->wants = false;
             socket->ops->writable(socket->arg);
         }
+        if (socket->handle == NULL) {
+            break; /* closed by what was told */
+        }
         if (can_receive && receive_budget(socket) && !socket->is_ready) {
             socket->is_ready = true;
             tri_loop_ready(socket->loop, &socket->node);
-            break;
-        }
-        if (socket->handle == NULL) {
             break;
         }
     }
@@ -247,9 +247,12 @@ static void mark_dirty(tri_zsocket *socket) {
 }
 
 void tri_zsocket_check(tri_zsocket *socket) {
-    if (socket != NULL && !socket->flush.is_queued && !socket->is_ready && pump(socket)) {
-        socket->context->missed++;
+    if (socket == NULL || socket->flush.is_queued || socket->is_ready) {
+        return; /* it will be looked at anyway */
     }
+    tri_zcontext *context = socket->context;
+    context->missed += pump(socket);
+    release(socket);
 }
 
 /* ---- making and closing ------------------------------------------------------------------ */
