@@ -190,8 +190,8 @@ static void print_result(struct entry *entry, int runs) {
     double median = (values[(count - 1) / 2] + values[count / 2]) / 2;
     (void)printf("{\"workload\":\"%s\",\"impl\":\"%s\",\"median\":%.2f,\"min\":%.2f,"
                  "\"max\":%.2f,\"unit\":\"%s\",\"runs\":%d}\n",
-                 entry->workload->name, entry->workload->impl, median, values[0],
-                 values[count - 1], entry->workload->unit, runs);
+                 entry->workload->name, entry->workload->impl, median, values[0], values[count - 1],
+                 entry->workload->unit, runs);
 }
 
 int main(int argc, char **argv) {

@@ -17,7 +17,7 @@
 /* One implementation of one workload. */
 struct bench_workload {
     const char *name;
-    const char *impl;   /* "troupe", or the peer that is measured beside it */
+    const char *impl; /* "troupe", or the peer that is measured beside it */
     const char *unit;
     double (*run)(void); /* in the child; returns the figure */
     int cpus;            /* pinned to the first 1 or 2 CPUs; 0: not pinned */
@@ -56,11 +56,11 @@ int64_t bench_cpu_time(void);
 double bench_ns_each(int64_t count, int64_t ns);
 double bench_millions(int64_t count, int64_t ns);
 /* End the child when a condition doesn't hold. */
-#define bench_check(cond, ...)                                                                     \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            bench_fail(__VA_ARGS__);                                                               \
-        }                                                                                          \
+#define bench_check(cond, ...)       \
+    do {                             \
+        if (!(cond)) {               \
+            bench_fail(__VA_ARGS__); \
+        }                            \
     } while (0)
 _Noreturn void bench_fail(const char *format, ...) TR_PRINTF(1, 2);
 /* Pin the calling thread to the first (0) or second (1) CPU of the run. */

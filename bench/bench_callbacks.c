@@ -26,7 +26,7 @@ static void check_called(void) {
     bench_check(called == callbacks, "%" PRId64 " of %" PRId64 " callbacks ran", called, callbacks);
 }
 
-/* ---- batch and chain -------------------------------------------------------------------------- */
+/* ---- batch and chain ------------------------------------------------------------------------- */
 
 static void count(void *arg) {
     (void)arg;
@@ -83,7 +83,7 @@ static double run_chain(void) {
     return bench_millions(callbacks, elapsed);
 }
 
-/* ---- the same with libevent -------------------------------------------------------------------- */
+/* ---- the same with libevent ------------------------------------------------------------------ */
 
 static void event_count(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
@@ -137,7 +137,7 @@ static double run_chain_libevent(void) {
     return bench_millions(callbacks, end - begin);
 }
 
-/* ---- call_soon_threadsafe -------------------------------------------------------------------------- */
+/* ---- call_soon_threadsafe -------------------------------------------------------------------- */
 
 static void count_post(void *arg) {
     (void)arg;

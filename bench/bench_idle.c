@@ -38,8 +38,7 @@ static void open_descriptors(void) {
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
     bench_check(getrlimit(RLIMIT_NOFILE, &limit) == 0, "getrlimit failed");
-    while (io_count + 2 <= DESCRIPTORS &&
-           (rlim_t)(io_count + DESCRIPTORS_SPARE) < limit.rlim_cur) {
+    while (io_count + 2 <= DESCRIPTORS && (rlim_t)(io_count + DESCRIPTORS_SPARE) < limit.rlim_cur) {
         int fds[2];
         bench_check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0,
                     "socketpair failed");

@@ -221,14 +221,13 @@ static double run_eventfd(void) {
     uint64_t one = 1;
     bench_check(write(a, &one, sizeof one) == (ssize_t)sizeof one, "write failed");
     pthread_t thread;
-    bench_check(pthread_create(&thread, NULL, sleeper_main, &second) == 0,
-                "pthread_create failed");
+    bench_check(pthread_create(&thread, NULL, sleeper_main, &second) == 0, "pthread_create failed");
     (void)sleeper_main(&first);
     (void)pthread_join(thread, NULL);
     return bench_ns_each(hops, wake_total);
 }
 
-/* ---- ring_1 ------------------------------------------------------------------------------------ */
+/* ---- ring_1 ---------------------------------------------------------------------------------- */
 
 static int ring(void *arg) {
     (void)arg;

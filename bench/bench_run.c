@@ -50,7 +50,8 @@ static bool pin(int cpus) {
 static __attribute__((noinline, noreturn)) void bench_child(const struct bench_workload *workload,
                                                             int result_fd) {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    (void)prctl(PR_SET_NAME, workload->name);
+    bool is_ours = strcmp(workload->impl, "troupe") == 0;
+    (void)prctl(PR_SET_NAME, is_ours ? workload->name : workload->impl);
     (void)alarm(RUN_SECONDS_MAX);
     if (workload->cpus > 0 && !pin(workload->cpus)) {
         bench_fail("can't be pinned: %s", strerror(errno));

@@ -106,7 +106,7 @@ static double run_spawn_all(void) {
     return bench_millions(actors, elapsed);
 }
 
-/* ---- idle_bytes ------------------------------------------------------------------------------- */
+/* ---- idle_bytes ------------------------------------------------------------------------------ */
 
 static int64_t resident_bytes(void) {
     FILE *file = fopen("/proc/self/statm", "re");

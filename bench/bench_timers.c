@@ -113,7 +113,7 @@ static double run_add_cancel_common(void) {
     return libevent_add_cancel(true);
 }
 
-/* ---- timer_fire_cpu --------------------------------------------------------------------------- */
+/* ---- timer_fire_cpu -------------------------------------------------------------------------- */
 
 static struct bench_gate gate;
 

@@ -246,6 +246,9 @@ struct tri_port {
     tri_node *oldest;     /* (L) */
     uint32_t queued;      /* (L) in the chain */
     uint32_t on_way;      /* (L) envelopes of ours over there */
+    tri_envelope *returns;  /* (L) blocks of that loop to give back, newest first */
+    tri_node *returns_last; /* (L) */
+    uint32_t return_count;  /* (L) */
     tri_sender *waiting;  /* (L) who waits for credit, oldest first */
 };
 

@@ -29,6 +29,7 @@ static inline void *tri_slab_alloc(tri_actors *actors, size_t size, uint8_t *ret
         struct tri_block *block = actors->free[slab];
         if (TRI_LIKELY(block != NULL)) {
             actors->free[slab] = block->next;
+            __builtin_prefetch(block->next, 1); /* it may come from another core */
             *ret_slab = (uint8_t)slab;
             return block;
         }

@@ -57,6 +57,78 @@ void tri_senders_wake(tri_sender **list, int result) {
     }
 }
 
+static void port_push(tri_actors *actors, tri_port *port, tri_node *node);
+
+/* ---- memory on its way back ------------------------------------------------------------------ */
+
+/* Blocks of one size go back as one node: the first block carries the list of the others, which
+ * the owner appends to its free list without touching them. Their content is over, so the fields
+ * of the first one serve for that. */
+static tri_node **returns_next(tri_envelope *first) {
+    return (tri_node **)(void *)&first->type;
+}
+static tri_node **returns_last(tri_envelope *first) {
+    return (tri_node **)tri_envelope_payload(first); /* a block has 64 bytes at least */
+}
+static uint32_t *returns_count(tri_envelope *first) {
+    return &first->ask_slot;
+}
+
+static void wake_waiting(tri_port *port) {
+    if (TRI_UNLIKELY(port->waiting != NULL) && port->on_way <= TRI_PAIR_CREDIT / 2) {
+        tri_senders_wake(&port->waiting, 0);
+    }
+}
+
+/* On the owner's loop. */
+static void returns_arrived(tr_loop *loop, tri_node *node) {
+    tri_actors *actors = tri_actors_of(loop);
+    tri_envelope *first = tri_envelope_of(node);
+    if ((first->flags & TRI_ENVELOPE_CREDIT) != 0) {
+        tri_port *port = actors->ports[first->at_loop];
+        TRI_ASSERT(port->on_way >= *returns_count(first));
+        port->on_way -= *returns_count(first);
+        wake_waiting(port);
+    }
+    node->next = *returns_next(first);
+    (*returns_last(first))->next = actors->free[first->slab];
+    actors->free[first->slab] = node;
+}
+
+/* The list of returns becomes a node of the chain. */
+static void flush_returns(tri_actors *actors, tri_port *port) {
+    tri_envelope *first = port->returns;
+    if (first != NULL) {
+        *returns_next(first) = first->node.next;
+        *returns_last(first) = port->returns_last;
+        *returns_count(first) = port->return_count;
+        first->node.run = returns_arrived;
+        port->returns = NULL;
+        port->return_count = 0;
+        port_push(actors, port, &first->node);
+    }
+}
+
+static bool fits_returns(const tri_port *port, const tri_envelope *envelope) {
+    const tri_envelope *first = port->returns;
+    return first == NULL ||
+           (first->slab == envelope->slab && first->flags == envelope->flags &&
+            first->at_loop == envelope->at_loop && port->return_count < TRI_FLUSH_AT);
+}
+
+static void add_return(tri_actors *actors, tri_port *port, tri_envelope *envelope) {
+    if (!fits_returns(port, envelope)) {
+        flush_returns(actors, port);
+    }
+    envelope->node.next = port->returns != NULL ? &port->returns->node : NULL;
+    if (port->returns == NULL) {
+        port->returns_last = &envelope->node;
+    }
+    port->returns = envelope;
+    port->return_count++;
+    tri_loop_flush_later(actors->loop, &port->flush);
+}
+
 /* ---- the chain ------------------------------------------------------------------------------ */
 
 /* The other loop has ended: nothing arrives there any more. */
@@ -75,6 +147,7 @@ static void chain_failed(tri_actors *actors, tri_node *node) {
 
 static void port_flush(tr_loop *loop, tri_flush *flush) {
     tri_port *port = TRI_CONTAINER_OF(flush, tri_port, flush);
+    flush_returns(tri_actors_of(loop), port);
     tri_node *newest = port->newest;
     tri_node *oldest = port->oldest;
     if (newest == NULL) {
@@ -145,9 +218,7 @@ void tri_port_came_back(tri_actors *actors, tri_envelope *envelope) {
     TRI_ASSERT(port->on_way > 0);
     port->on_way--;
     envelope->flags = 0;
-    if (TRI_UNLIKELY(port->waiting != NULL) && port->on_way <= TRI_PAIR_CREDIT / 2) {
-        tri_senders_wake(&port->waiting, 0);
-    }
+    wake_waiting(port);
 }
 
 /* On the owner's loop. */
@@ -172,8 +243,12 @@ void tri_port_return(tri_actors *actors, tri_envelope *envelope) {
         (void)tri_inbox_push(&owner->inbox, &envelope->node, &envelope->node);
         return;
     }
-    envelope->node.run = returned;
-    port_push(actors, port, &envelope->node);
+    if (TRI_LIKELY(envelope->slab < TRI_SLABS)) {
+        add_return(actors, port, envelope);
+    } else {
+        envelope->node.run = returned;
+        port_push(actors, port, &envelope->node);
+    }
 }
 
 /* ---- foreign threads ---------------------------------------------------------------------------- */

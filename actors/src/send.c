@@ -60,10 +60,10 @@ int tr_send_message(tr_ref to, const struct tr_type *type, const void *message) 
 /* ---- waiting for room -------------------------------------------------------------------------- */
 
 /* Until the actor has room, or is gone. */
-static int wait_here(tri_actors *actors, const tr_ref *to, size_t size) {
+static inline int wait_here(tri_actors *actors, const tr_ref *to, size_t size) {
     for (;;) {
         tr_actor *actor = tri_actor_find(actors, to->slot, to->generation);
-        if (actor == NULL || !tri_mailbox_is_full(actor, size)) {
+        if (TRI_LIKELY(actor == NULL || !tri_mailbox_is_full(actor, size))) {
             return 0;
         }
         tri_extra *extra = tri_actor_extra(actor);
@@ -99,17 +99,17 @@ static int wait_far(tri_actors *actors, const tr_ref *to) {
 /* The mailbox has no say: the message is offered when there is room. */
 static int send_wait_here(tri_actors *actors, const tr_ref *to, const struct tr_type *type,
                           const void *message) {
-    tri_envelope *envelope = tri_envelope_make(actors, TRI_MESSAGE, type, message, false);
-    if (envelope == NULL) {
+    tri_envelope *envelope = tri_message_make(actors, type, message);
+    if (TRI_UNLIKELY(envelope == NULL)) {
         return tri_message_error(type, message);
     }
     envelope->to_slot = to->slot;
     envelope->to_generation = to->generation;
     int err = wait_here(actors, to, envelope->size);
-    if (err == 0) {
-        err = tri_mailbox_offer(actors, envelope);
+    if (TRI_LIKELY(err == 0)) {
+        err = tri_envelope_deliver(actors, envelope);
     }
-    if (err < 0) {
+    if (TRI_UNLIKELY(err < 0)) {
         tri_envelope_recycle(actors, envelope);
     }
     return err;

@@ -234,7 +234,7 @@ int wc_job_main(void *arg) {
         wc_table_clear(desk.job->words);
         desk.job->distinct = 0;
         collect_unfinished(&desk);
-    } else if (err < 0 && err != TR_ECANCELLED) {
+    } else if (err < 0 && err != TR_ECANCELLED && is_started) {
         wc_say("the count has failed: %s (%s)", tr_err_text(err), tr_err_name(err));
     }
     tr_time ended = tr_loop_time(tr_loop_running());

@@ -24,7 +24,7 @@
 #define TR_PACKAGE "wordcount"
 
 enum {
-    WC_READERS_PER_LOOP = 3, /* while one waits for a shard, the others read */
+    WC_READERS_PER_LOOP = 4, /* while one waits for a shard, the others read */
     WC_FILES_PER_READER = 2, /* one that it reads, one that waits in its mailbox */
     WC_NODES_MAX = 16,
     WC_LOOPS_MAX = 64

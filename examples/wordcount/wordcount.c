@@ -136,8 +136,8 @@ static int run(const struct wc_options *options) {
     block_signals(&before);
     int err = wc_team_start(&team, options);
     if (err == 0) {
-        err =
-            tr_run(wc_job_main, &job, .loops = (int)options->loops, .shutdown_timeout = TR_SECOND);
+        err = tr_run(wc_job_main, &job, .loops = (int)options->loops,
+                     .no_pinning = options->nodes > 1, .shutdown_timeout = TR_SECOND);
         wc_team_end(&team, err == TR_EINTERRUPTED ? 300 : 3000);
     }
     sigprocmask(SIG_SETMASK, &before, NULL);

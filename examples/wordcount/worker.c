@@ -60,8 +60,9 @@ int wc_worker_main(const struct wc_options *options) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 
     struct wc_options mine = *options;
+    /* Every process would pin its loops to the same CPUs: the scheduler knows better. */
     int err = tr_run(worker, &mine, .loops = (int)options->loops, .no_signals = true,
-                     .shutdown_timeout = TR_SECOND);
+                     .no_pinning = true, .shutdown_timeout = TR_SECOND);
     if (err < 0) {
         wc_say("%s: %s (%s)", wc_node_name(options->worker).text, tr_err_text(err),
                tr_err_name(err));

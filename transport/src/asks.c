@@ -107,7 +107,7 @@ static void proxy_complete(tr_loop *loop, tri_ask *ask, int err, const struct tr
     if (err < 0) {
         record.kind = TRI_RECORD_FAIL;
         record.err = err;
-        if (tri_link_put(link, &record, NULL, NULL) < 0) {
+        if (tri_link_put(link, &record, NULL, NULL) == -ENOMEM) {
             tr_log(TR_LOG_ERROR, "out of memory: an answer for node '%s' is lost",
                    link->session.name);
         }

@@ -69,14 +69,7 @@ static void on_writable(void *arg) {
     tri_link_pump_out(link);
 }
 
-static void on_dialer_frame(void *arg, const void *bytes, size_t size) {
-    (void)arg; /* dialers only send */
-    (void)bytes;
-    (void)size;
-}
-
-static const struct tri_zsocket_ops dialer_ops = {.frame = on_dialer_frame,
-                                                  .writable = on_writable};
+static const struct tri_zsocket_ops dialer_ops = {.writable = on_writable};
 
 /* ---- what the session asks for ------------------------------------------------------- */
 
@@ -118,7 +111,6 @@ static void on_up(void *arg) {
     link->stats.links++;
     link->stats.is_up = true;
     link->stats.incarnation = peer->incarnation;
-    tri_link_publish(link, link->transport->loop->now, true);
     tr_log(TR_LOG_INFO, "linked with node '%s' at %s (incarnation %llu)", link->session.name,
            peer->address, (unsigned long long)peer->incarnation);
     tri_peers_up(link);
@@ -138,7 +130,7 @@ static void on_down(void *arg, int reason) {
     tri_link *link = arg;
     link->is_up = false;
     link->stats.is_up = false;
-    tri_link_publish(link, link->transport->loop->now, true);
+    tri_link_publish(link, link->transport->loop->now, true); /* nobody sends any more */
     if (reason == 0) {
         tr_log(TR_LOG_INFO, "node '%s' has left", link->session.name);
     } else {
@@ -228,16 +220,12 @@ void tri_link_rearm(tri_link *link) {
     tri_transport_watch(link->transport);
 }
 
-void tri_link_publish(tri_link *link, tr_time now, bool at_once) {
-    if (!at_once && now - link->published_at < TRI_PUBLISH_EACH) {
-        return;
-    }
+void tri_link_publish_locked(tri_link *link) {
     const tri_session *session = &link->session;
-    link->published_at = now;
+    struct tri_published *published = &link->published;
+    link->published_at = link->transport->loop->now;
     link->stats.asks = link->pendings.used;
     link->stats.unacked_bytes = link->encoded - link->acked;
-    pthread_mutex_lock(&link->transport->mutex);
-    struct tri_published *published = &link->published;
     published->stats = link->stats;
     published->is_up = link->is_up;
     if (link->is_up) {
@@ -245,7 +233,14 @@ void tri_link_publish(tri_link *link, tr_time now, bool at_once) {
         published->agent = tri_ref_of(link, session->peer.agent);
     }
     published->dead = session->dead_incarnation;
-    pthread_mutex_unlock(&link->transport->mutex);
+}
+
+void tri_link_publish(tri_link *link, tr_time now, bool at_once) {
+    if (at_once || now - link->published_at >= TRI_PUBLISH_EACH) {
+        pthread_mutex_lock(&link->transport->mutex);
+        tri_link_publish_locked(link);
+        pthread_mutex_unlock(&link->transport->mutex);
+    }
 }
 
 /* ---- making and finding ------------------------------------------------------------------ */
@@ -324,5 +319,6 @@ void tri_link_open(tri_link *link) {
 
 void tri_link_receive(tri_link *link, const void *bytes, size_t size) {
     tri_session_receive(&link->session, link->transport->loop->now, bytes, size);
+    tri_link_publish(link, link->transport->loop->now, false);
     tri_link_rearm(link);
 }

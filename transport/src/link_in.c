@@ -15,7 +15,7 @@ static void refuse(tri_link *link, const struct tri_record *message, int err) {
         record = (struct tri_record){.kind = TRI_RECORD_REJECT, .to = message->to,
                                      .type = message->type, .err = err};
     }
-    if (tri_link_put(link, &record, NULL, NULL) < 0) {
+    if (tri_link_put(link, &record, NULL, NULL) == -ENOMEM) {
         tr_log(TR_LOG_ERROR, "out of memory: a refusal for node '%s' is lost", link->session.name);
     }
 }
@@ -99,7 +99,7 @@ static void take_watch(tri_link *link, const struct tri_record *record) {
     if (err < 0) {
         struct tri_record down = {.kind = TRI_RECORD_DOWN, .to = record->other,
                                   .other = record->to, .tag = record->tag, .err = err};
-        if (tri_link_put(link, &down, NULL, NULL) < 0) {
+        if (tri_link_put(link, &down, NULL, NULL) == -ENOMEM) {
             tr_log(TR_LOG_ERROR, "out of memory: a watcher on node '%s' wasn't told",
                    link->session.name);
         }

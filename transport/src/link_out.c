@@ -136,9 +136,10 @@ void tri_link_pump_out(tri_link *link) {
 }
 
 void tri_link_send_control(tri_link *link, const void *bytes, size_t size) {
-    if (link->dialer == NULL) {
-        /* Only a refusal comes here: there is somebody, but no link. */
-        if (link->heard[0] != 0) {
+    bool is_refusal = ((const uint8_t *)bytes)[5] == TRI_FRAME_REFUSE;
+    if (link->dialer == NULL || (is_refusal && strcmp(link->heard, link->dialed) != 0)) {
+        /* To whom we have no link, or not with this one of that name. */
+        if (is_refusal && link->heard[0] != 0) {
             tri_say(link->transport, link->heard, bytes, size);
         }
         return;

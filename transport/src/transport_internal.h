@@ -171,7 +171,9 @@ void tri_link_receive(tri_link *link, const void *bytes, size_t size);
 void tri_link_close_dialer(tri_link *link);
 /* The session was called: see when it wants to be called again. */
 void tri_link_rearm(tri_link *link);
+/* Show other loops how the link stands; counters not too often. */
 void tri_link_publish(tri_link *link, tr_time now, bool at_once);
+void tri_link_publish_locked(tri_link *link);
 
 /* link_out.c */
 void tri_link_init_out(tri_link *link);
@@ -206,9 +208,11 @@ static inline struct tri_place tri_place_of(tr_ref ref) {
 /* ---- the node: node.c, peers.c, inbox.c ---------------------------------------------------------- */
 
 /* A dialer that says its last word. */
+enum { TRI_CLOSING_MAX = 64 };
 typedef struct tri_closing tri_closing;
 struct tri_closing {
     tri_closing *next;
+    tri_transport *transport;
     tri_zsocket *socket;
     tri_buffer last; /* still to be sent; may be empty */
     tr_time until;
@@ -229,11 +233,12 @@ struct tri_transport {
     tri_system *system;            /* (C) */
     pthread_mutex_t mutex;
     bool is_running;               /* (M) */
-    bool is_starting;              /* (M) also while it stops */
+    bool is_changing;              /* (M) being started or stopped */
     tr_loop *loop;                 /* (M) written while not running */
     tri_link **links;              /* (M) written by the owner loop */
     size_t link_count, link_room;  /* (M) */
-    tri_link *old_links;           /* (L) of runs before; kept until the end */
+    tri_link **old_links;          /* (L) of runs before; kept until the end */
+    size_t old_count;              /* (L) */
     tri_node_waiter *waiters;      /* (M) */
     tri_node_monitor *monitors;    /* (M) */
     const struct tr_behaviour **allowed; /* (M) */
@@ -260,7 +265,8 @@ tri_transport *tri_transport_get(tr_runtime *runtime);
 /* NULL: there has never been a node. */
 tri_transport *tri_transport_peek(tr_runtime *runtime);
 /* Run a function on the loop, as a task there, and wait for its result. */
-int tri_run_on(tr_loop *loop, const char *name, tr_task_fn *fn, void *arg);
+/* TR_ETIMEOUT: the loop hasn't done it by the deadline, but perhaps will: arg must stay. */
+int tri_run_on(tr_loop *loop, const char *name, tr_task_fn *fn, void *arg, tr_time deadline);
 /* Identity of a type, which is registered by the way. 0 or -ENOMEM. Owner loop. */
 int tri_transport_type_id(tri_transport *transport, const struct tr_type *type, uint64_t *ret_id);
 /* Room for a message of this size in transport->scratch. NULL: out of memory. */
@@ -272,11 +278,13 @@ void tri_transport_watch(tri_transport *transport);
 extern const struct tri_zsocket_ops tri_inbox_ops;
 /* Keep a dialer open until what it was given is sent. `last`, may be NULL, is taken over. */
 void tri_closing_add(tri_transport *transport, tri_zsocket *socket, tri_buffer *last);
+/* Close those whose time is over; TR_FOREVER: all. */
 void tri_closing_expire(tri_transport *transport, tr_time now);
 /* Dial an address just to say one frame. */
 void tri_say(tri_transport *transport, const char *address, const void *bytes, size_t size);
 
 /* peers.c: waiting for nodes and being told of them. */
+void tri_monitors_forget(tri_transport *transport, tr_ref who);
 void tri_peers_up(tri_link *link);
 void tri_peers_down(tri_link *link, int reason);
 void tri_peers_stopped(tri_transport *transport);

@@ -67,8 +67,8 @@ struct tri_zsocket {
     void *registration;                /* (L) the poller's */
     tri_zcontext *context;             /* (C) */
     tr_loop *loop;                     /* (C) */
-    const struct tri_zsocket_ops *ops; /* (C) */
-    void *arg;                         /* (C) */
+    const struct tri_zsocket_ops *ops; /* (L) */
+    void *arg;                         /* (L) */
     bool is_inbox;                     /* (C) */
     bool is_ready, is_pumping, wants;  /* (L) */
     char address[TRI_ADDRESS_MAX + 33]; /* (C) */
@@ -144,23 +144,25 @@ static bool receive_part(tri_zsocket *socket, zmq_msg_t *part) {
     return true;
 }
 
-/* One message; of an inbox: routing id and frame. Returns its size in bytes, or -1: there is none. */
+/* One message; of an inbox: routing id and frame. Returns its size in bytes, or -1: there is none.
+ * The parts of a message arrive together. Ours have one behind the id; what has more is dropped. */
 static int64_t receive_one(tri_zsocket *socket) {
-    zmq_msg_t part;
-    int64_t size = 0;
+    zmq_msg_t id, part;
+    zmq_msg_init(&id);
     zmq_msg_init(&part);
-    if (!receive_part(socket, &part)) {
-        zmq_msg_close(&part);
-        return -1;
-    }
-    /* The parts of one message arrive together. Ours have one behind the id; others are dropped. */
-    for (int index = 1; zmq_msg_more(&part) && receive_part(socket, &part); index++) {
+    bool received = receive_part(socket, &id);
+    int64_t size = received ? 0 : -1;
+    bool more = received && zmq_msg_more(&id);
+    for (int index = 1; more && receive_part(socket, &part); index++) {
         size += (int64_t)zmq_msg_size(&part);
-        if (socket->is_inbox && index == 1 && !zmq_msg_more(&part)) {
-            socket->ops->frame(socket->arg, zmq_msg_data(&part), zmq_msg_size(&part));
+        more = zmq_msg_more(&part);
+        if (socket->is_inbox && index == 1 && !more) {
+            socket->ops->frame(socket->arg, zmq_msg_data(&id), zmq_msg_size(&id),
+                               zmq_msg_data(&part), zmq_msg_size(&part));
         }
     }
     zmq_msg_close(&part);
+    zmq_msg_close(&id);
     return size;
 }
 
@@ -405,6 +407,11 @@ int tri_zsocket_listen(tri_zcontext *context, tr_loop *loop, const struct tri_zs
 int tri_zsocket_dial(tri_zcontext *context, tr_loop *loop, const struct tri_zsocket_opts *opts,
                      const struct tri_zsocket_ops *ops, void *arg, tri_zsocket **ret_socket) {
     return make(prepare(context, loop, false, ops, arg), opts, ret_socket);
+}
+
+void tri_zsocket_hand_over(tri_zsocket *socket, const struct tri_zsocket_ops *ops, void *arg) {
+    socket->ops = ops;
+    socket->arg = arg;
 }
 
 tri_zsocket *tri_zsocket_close(tri_zsocket *socket) {

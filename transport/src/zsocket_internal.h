@@ -17,8 +17,9 @@ void tri_zcontext_free(tri_zcontext *context);
 
 /* Told on the loop's thread, from the loop's own stack. */
 struct tri_zsocket_ops {
-    /* Inbox: a frame, valid during the call. May close dialers, not the inbox. */
-    void (*frame)(void *arg, const void *bytes, size_t size);
+    /* Inbox: a frame and the routing id it came with, valid during the call. May close dialers, not
+     * the inbox. */
+    void (*frame)(void *arg, const void *id, size_t id_size, const void *bytes, size_t size);
     /* Dialer: after tri_zsocket_want(), once: there is a connection with room. May send. */
     void (*writable)(void *arg);
 };
@@ -37,6 +38,8 @@ int tri_zsocket_listen(tri_zcontext *context, tr_loop *loop, const struct tri_zs
 /* A DEALER that only sends, to one address; connects in the background. */
 int tri_zsocket_dial(tri_zcontext *context, tr_loop *loop, const struct tri_zsocket_opts *opts,
                      const struct tri_zsocket_ops *ops, void *arg, tri_zsocket **ret_socket);
+/* From now on somebody else is told. */
+void tri_zsocket_hand_over(tri_zsocket *socket, const struct tri_zsocket_ops *ops, void *arg);
 /* Drops what libzmq has not sent. NULL is allowed; returns NULL. */
 tri_zsocket *tri_zsocket_close(tri_zsocket *socket);
 
