@@ -233,8 +233,8 @@ static void end_extra(tri_actors *actors, tr_actor *actor, int reason) {
     if ((actor->flags & TRI_ACTOR_NAMED) != 0) {
         tri_name_release(actors->system, extra->name, tri_actor_ref(actors, actor));
     }
-    if (extra->spawn_ask.generation != 0) {
-        (void)tri_ask_answer(actors->loop, extra->spawn_ask, reason, NULL, NULL);
+    if (extra->spawner != NULL) {
+        tri_spawn_answer(actors, extra->spawner, reason, actor);
     }
     tri_senders_wake(&extra->senders, 0); /* they look again and find it gone */
     tri_watchers_tell(actors, actor, actor->reason);

@@ -68,7 +68,8 @@ typedef struct tri_tail {
     tr_ref to;                        /* the whole reference */
     tr_ref watcher;                   /* TRI_WATCH */
     uint64_t tag;                     /* TRI_WATCH */
-    int err;                          /* TRI_ANSWER: the error, or 0 */
+    int err;                          /* TRI_ANSWER: the error, or 0; of an ask: what its reply
+                                         failed with, to be answered when the handler is done */
     void (*control)(tr_loop *loop, tri_envelope *envelope); /* TRI_CONTROL */
 } tri_tail;
 
@@ -212,7 +213,7 @@ struct tri_extra {
     tri_envelope *watchers; /* (L) one prepared tr_down each */
     tri_receive *receive;   /* (L) */
     tri_envelope *arg;      /* (L) the spawn argument, kept for the actor's life */
-    tri_ask_id spawn_ask;   /* (L) who waits for init */
+    tri_envelope *spawner;  /* (L) the request of who waits for init */
     char name[TRI_NAME_MAX + 1];
 };
 
@@ -330,6 +331,8 @@ tri_port *tri_port_get(tri_actors *actors, tr_loop *to);
 bool tri_port_has_credit(const tri_port *port);
 void tri_port_send(tri_actors *actors, tri_port *port, tri_envelope *envelope, bool counts);
 void tri_port_return(tri_actors *actors, tri_envelope *envelope);
+/* A request that has become its answer, home to its asker; needs no memory. */
+void tri_port_answer(tri_actors *actors, tri_envelope *envelope);
 void tri_port_came_back(tri_actors *actors, tri_envelope *envelope);
 int tri_port_wait(tri_port *port);
 int tri_post_foreign(tr_loop *to, tri_envelope *envelope);
@@ -373,9 +376,14 @@ static inline bool tri_ask_is_pending(const tri_actors *actors, uint32_t slot,
 }
 tri_ask *tri_ask_take(tri_actors *actors, uint32_t slot, uint32_t generation);
 void tri_answer_arrived(tri_actors *actors, tri_envelope *envelope);
+/* Turn a request into its answer: err, or with 0 its own type and payload. Needs no memory. */
+void tri_envelope_answer(tri_actors *actors, tri_envelope *envelope, int err);
 /* Wait for an answer, registered by the caller: 0 and *ret_ref for spawns. */
 int tri_ask_spawned(tri_actors *actors, int (*start)(tri_actors *actors, tri_ask_id id, void *arg),
                     void *arg, tr_ref *ret_ref);
+
+/* ---- spawn.c ---- */
+void tri_spawn_answer(tri_actors *actors, tri_envelope *spawner, int err, const tr_actor *actor);
 
 /* ---- monitor.c ---- */
 void tri_watch_arrived(tri_actors *actors, tri_envelope *envelope);

@@ -103,34 +103,55 @@ static int answer_here(tri_actors *actors, tri_ask_id id, int err, const struct 
     return keep;
 }
 
-int tri_ask_answer(tr_loop *loop, tri_ask_id id, int err, const struct tr_type *type,
-                   const void *message) {
-    tri_actors *actors = tri_actors_of(loop);
-    if (id.loop == (uint32_t)loop->id) {
+/* 0, or why nobody was answered. */
+static int answer(tri_actors *actors, tri_ask_id id, int err, const struct tr_type *type,
+                  const void *message) {
+    if (id.loop == actors->loop_id) {
         (void)answer_here(actors, id, err, type, message, NULL);
         return 0;
     }
-    int failed = 0;
     tri_envelope *envelope = tri_envelope_make(actors, TRI_ANSWER, type, message, true);
-    if (envelope == NULL && err == 0) {
-        failed = -ENOMEM;
-        err = -ENOMEM;
-        envelope = tri_envelope_make(actors, TRI_ANSWER, NULL, NULL, true);
+    if (envelope == NULL) {
+        return tri_message_error(type, message);
     }
     tr_loop *to = tri_loop_by_id(id.loop);
     tri_port *port = to != NULL ? tri_port_get(actors, to) : NULL;
-    if (envelope == NULL || port == NULL) {
-        tr_log(TR_LOG_ERROR, "out of memory: an answer is lost, its asker waits for the deadline");
-        if (envelope != NULL) {
-            tri_envelope_recycle(actors, envelope);
-        }
+    if (port == NULL) {
+        tri_envelope_recycle(actors, envelope);
         return -ENOMEM;
     }
     tri_envelope_tail(envelope)->err = err;
     envelope->ask_slot = id.slot;
     envelope->ask_generation = id.generation;
     tri_port_send(actors, port, envelope, false);
+    return 0;
+}
+
+int tri_ask_answer(tr_loop *loop, tri_ask_id id, int err, const struct tr_type *type,
+                   const void *message) {
+    tri_actors *actors = tri_actors_of(loop);
+    int failed = answer(actors, id, err, type, message);
+    if (failed < 0 && answer(actors, id, err < 0 ? err : failed, NULL, NULL) < 0) {
+        tr_log(TR_LOG_ERROR, "out of memory: an answer is lost, its asker waits for the deadline");
+    }
     return failed;
+}
+
+void tri_envelope_answer(tri_actors *actors, tri_envelope *envelope, int err) {
+    if (err < 0) {
+        envelope->type = NULL;
+    }
+    if (envelope->ask_loop == actors->loop_id) {
+        tri_ask_id id = {envelope->ask_slot, envelope->ask_generation, envelope->ask_loop};
+        const void *message = err < 0 ? NULL : tri_envelope_payload(envelope);
+        (void)answer_here(actors, id, err, envelope->type, message, NULL);
+        tri_envelope_release(actors, envelope);
+        return;
+    }
+    TRI_ASSERT(envelope->owner_loop == envelope->ask_loop && envelope->has_tail);
+    envelope->kind = TRI_ANSWER;
+    tri_envelope_tail(envelope)->err = err;
+    tri_port_answer(actors, envelope);
 }
 
 void tri_answer_arrived(tri_actors *actors, tri_envelope *envelope) {
@@ -146,7 +167,8 @@ static int reply(tr_self *self, int err, const struct tr_type *type, const void 
     tri_actors *actors = tri_actors_of(tri_loop_here("tr_reply"));
     tri_envelope *request = self->current;
     if (request == NULL || request->ask_generation == 0 ||
-        (self->flags & TRI_ACTOR_REPLIED) != 0) {
+        (self->flags & TRI_ACTOR_REPLIED) != 0 ||
+        (request->has_tail && tri_envelope_tail(request)->err < 0)) {
         return 0;
     }
     tri_ask_id id = {request->ask_slot, request->ask_generation, request->ask_loop};
@@ -157,12 +179,15 @@ static int reply(tr_self *self, int err, const struct tr_type *type, const void 
         expected = actors->asks[id.slot].ask->reply_type;
     }
     bool is_wrong = err == 0 && expected != NULL && expected != type;
-    self->flags |= TRI_ACTOR_REPLIED;
-    if (is_wrong) {
-        (void)tri_ask_answer(actors->loop, id, TR_EREPLY, NULL, NULL);
-        return TR_EREPLY;
+    int failed = is_wrong ? answer(actors, id, TR_EREPLY, NULL, NULL)
+                          : answer(actors, id, err, type, message);
+    if (TRI_LIKELY(failed == 0)) {
+        self->flags |= TRI_ACTOR_REPLIED;
+    } else {
+        /* The request itself will be the answer, as soon as the handler doesn't need it. */
+        tri_envelope_tail(request)->err = is_wrong ? TR_EREPLY : err < 0 ? err : failed;
     }
-    return tri_ask_answer(actors->loop, id, err, type, message);
+    return is_wrong ? TR_EREPLY : err < 0 ? 0 : failed;
 }
 
 int tr_reply_message(tr_self *self, const struct tr_type *type, const void *message) {

@@ -62,18 +62,26 @@ static bool has_expired(tri_actors *actors, tri_envelope *envelope) {
     return envelope->has_tail && tri_envelope_tail(envelope)->deadline <= actors->loop->now;
 }
 
+/* Why a request has no reply: its handler failed, the reply itself did, or there was none. */
+static int no_reply(tri_envelope *request, int err) {
+    if (err == 0 && request->has_tail) {
+        err = tri_envelope_tail(request)->err;
+    }
+    return err < 0 ? err : TR_ENOREPLY;
+}
+
 /* The message is over: a request without an answer gets one, and the memory goes back. */
 static inline void current_done(tri_actors *actors, tr_actor *actor, int err) {
     tri_envelope *envelope = actor->current;
     if (TRI_UNLIKELY(envelope == NULL)) {
         return;
     }
-    if (TRI_UNLIKELY(envelope->ask_generation != 0) && (actor->flags & TRI_ACTOR_REPLIED) == 0) {
-        tri_ask_id id = {envelope->ask_slot, envelope->ask_generation, envelope->ask_loop};
-        (void)tri_ask_answer(actors->loop, id, err < 0 ? err : TR_ENOREPLY, NULL, NULL);
-    }
     actor->current = NULL;
-    tri_envelope_release(actors, envelope);
+    if (TRI_UNLIKELY(envelope->ask_generation != 0) && (actor->flags & TRI_ACTOR_REPLIED) == 0) {
+        tri_envelope_answer(actors, envelope, no_reply(envelope, err));
+    } else {
+        tri_envelope_release(actors, envelope);
+    }
 }
 
 void tri_current_done(tri_actors *actors, tr_actor *actor, int err) {
@@ -150,16 +158,10 @@ static int call_init(tr_actor *actor) {
 }
 
 static void init_done(tri_actors *actors, tr_actor *actor, int err) {
-    tri_ask_id id = actor->extra->spawn_ask;
-    if (id.generation == 0) {
-        return;
-    }
-    actor->extra->spawn_ask.generation = 0;
-    if (err < 0) {
-        (void)tri_ask_answer(actors->loop, id, err, NULL, NULL);
-    } else {
-        tri_spawned spawned = {.who = tri_actor_ref(actors, actor)};
-        (void)tri_ask_answer(actors->loop, id, 0, &tri_type_tri_spawned, &spawned);
+    tri_envelope *spawner = actor->extra->spawner;
+    if (spawner != NULL) {
+        actor->extra->spawner = NULL;
+        tri_spawn_answer(actors, spawner, err, actor);
     }
 }
 

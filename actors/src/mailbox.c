@@ -86,8 +86,8 @@ int tri_mailbox_offer(tri_actors *actors, tri_envelope *envelope) {
 void tri_envelope_refuse(tri_actors *actors, tri_envelope *envelope, int reason) {
     tr_loop *loop = actors->loop;
     if (envelope->kind == TRI_MESSAGE && envelope->ask_generation != 0) {
-        tri_ask_id id = {envelope->ask_slot, envelope->ask_generation, envelope->ask_loop};
-        (void)tri_ask_answer(loop, id, reason, NULL, NULL);
+        tri_envelope_answer(actors, envelope, reason);
+        return;
     } else if (envelope->kind == TRI_MESSAGE) {
         tr_ref to = {.loop = envelope->at_loop,
                      .slot = envelope->to_slot,

@@ -221,9 +221,29 @@ void tri_port_came_back(tri_actors *actors, tri_envelope *envelope) {
     wake_waiting(port);
 }
 
+/* Something to be done with an envelope on its owner's loop. Needs no memory: without a port, and
+ * so without a chain that it could overtake, it is pushed alone. */
+static void go_home(tr_loop *loop, tri_envelope *envelope,
+                    void (*run)(tr_loop *loop, tri_node *node)) {
+    tr_loop *owner = tri_loop_by_id(envelope->owner_loop);
+    tri_actors *actors = tri_actors_of(loop);
+    tri_port *port = actors != NULL ? tri_port_get(actors, owner) : NULL;
+    envelope->node.run = run;
+    if (port != NULL) {
+        port_push(actors, port, &envelope->node);
+    } else if (tri_inbox_push(&owner->inbox, &envelope->node, &envelope->node) < 0 &&
+               envelope->slab >= TRI_SLABS) {
+        tri_free(envelope);
+    }
+}
+
+void tri_port_answer(tri_actors *actors, tri_envelope *envelope) {
+    go_home(actors->loop, envelope, tri_envelope_arrived);
+}
+
 /* On the owner's loop. */
 static void returned(tr_loop *loop, tri_node *node) {
-    tri_envelope_recycle(tri_actors_of(loop), TRI_CONTAINER_OF(node, tri_envelope, node));
+    tri_envelope_recycle(tri_actors_of(loop), tri_envelope_of(node));
 }
 
 void tri_port_return(tri_actors *actors, tri_envelope *envelope) {
@@ -236,18 +256,10 @@ void tri_port_return(tri_actors *actors, tri_envelope *envelope) {
         return;
     }
     tri_port *port = tri_port_get(actors, tri_loop_by_id(envelope->owner_loop));
-    if (port == NULL) {
-        /* No memory even for the port: push it alone. */
-        tr_loop *owner = tri_loop_by_id(envelope->owner_loop);
-        envelope->node.run = returned;
-        (void)tri_inbox_push(&owner->inbox, &envelope->node, &envelope->node);
-        return;
-    }
-    if (TRI_LIKELY(envelope->slab < TRI_SLABS)) {
+    if (TRI_LIKELY(port != NULL && envelope->slab < TRI_SLABS)) {
         add_return(actors, port, envelope);
     } else {
-        envelope->node.run = returned;
-        port_push(actors, port, &envelope->node);
+        go_home(actors->loop, envelope, returned);
     }
 }
 
@@ -283,11 +295,26 @@ static void outgoing(tri_actors *actors, tri_envelope *envelope) {
     }
 }
 
+/* On the owner's loop. */
+static void bounced(tr_loop *loop, tri_node *node) {
+    tri_envelope_refuse(tri_actors_of(loop), tri_envelope_of(node), -ENOMEM);
+}
+
+/* No memory for the actors of this loop, so it has none: back to the sender. */
+static void bounce(tr_loop *loop, tri_envelope *envelope) {
+    if (envelope->owner_loop != TRI_OWNER_MALLOC) {
+        go_home(loop, envelope, bounced);
+    } else {
+        tr_log(TR_LOG_ERROR, "out of memory: a message of a foreign thread is lost");
+        tri_port_return(NULL, envelope);
+    }
+}
+
 void tri_envelope_arrived(tr_loop *loop, tri_node *node) {
-    tri_envelope *envelope = TRI_CONTAINER_OF(node, tri_envelope, node);
+    tri_envelope *envelope = tri_envelope_of(node);
     tri_actors *actors = tri_actors_get(loop);
     if (TRI_UNLIKELY(actors == NULL)) {
-        tr_log(TR_LOG_ERROR, "out of memory: a message for loop %d is lost", loop->index);
+        bounce(loop, envelope);
         return;
     }
     if (envelope->kind == TRI_ANSWER) {

@@ -95,27 +95,49 @@ static int copy_arg(tri_actors *actors, const struct tr_behaviour *behaviour,
     if (arg->type == NULL && zero == NULL) {
         return -ENOMEM;
     }
-    *ret_envelope = tri_envelope_make(actors, TRI_MESSAGE, type, zero != NULL ? zero : arg->message,
-                                      false);
+    const void *message = zero != NULL ? zero : arg->message;
+    *ret_envelope = tri_envelope_make(actors, TRI_MESSAGE, type, message, false);
+    int err = *ret_envelope != NULL ? 0 : tri_message_error(type, message);
     tri_free(zero);
-    return *ret_envelope != NULL ? 0 : -ENOMEM;
+    return err;
 }
 
 static bool is_closing(tri_system *system) {
     return __atomic_load_n(&system->is_closing, __ATOMIC_RELAXED);
 }
 
+/* `spawner`, or NULL, is answered when TR_INIT has returned; it is the actor's with 0. */
 static int make(tri_actors *actors, const struct tr_behaviour *behaviour,
-                const struct tr_spawn_opts *opts, tri_envelope *arg, tri_ask_id wait,
+                const struct tr_spawn_opts *opts, tri_envelope *arg, tri_envelope *spawner,
                 tr_actor **ret_actor) {
     if (is_closing(actors->system)) {
         return TR_ESHUTDOWN;
     }
     int err = tri_actor_new(actors, behaviour, opts, arg, ret_actor);
-    if (err == 0 && wait.generation != 0) {
-        (*ret_actor)->extra->spawn_ask = wait;
+    if (err == 0 && spawner != NULL) {
+        (*ret_actor)->extra->spawner = spawner;
     }
     return err;
+}
+
+/* Who waits: an ask whose envelope has room for the answer, so that answering needs no memory. */
+static tri_envelope *spawner_new(tri_actors *actors, int kind, tri_ask_id id) {
+    static const tri_spawned nobody;
+    tri_envelope *spawner =
+        tri_envelope_make(actors, kind, &tri_type_tri_spawned, &nobody, kind == TRI_CONTROL);
+    if (spawner != NULL) {
+        spawner->ask_slot = id.slot;
+        spawner->ask_generation = id.generation;
+        spawner->ask_loop = (uint16_t)id.loop;
+    }
+    return spawner;
+}
+
+void tri_spawn_answer(tri_actors *actors, tri_envelope *spawner, int err, const tr_actor *actor) {
+    if (err == 0) {
+        ((tri_spawned *)tri_envelope_payload(spawner))->who = tri_actor_ref(actors, actor);
+    }
+    tri_envelope_answer(actors, spawner, err);
 }
 
 /* ---- on this loop ------------------------------------------------------------------------------------------ */
@@ -123,15 +145,21 @@ static int make(tri_actors *actors, const struct tr_behaviour *behaviour,
 struct local_spawn {
     const struct tr_behaviour *behaviour;
     const struct tr_spawn_opts *opts;
-    tri_envelope *arg;
+    tri_envelope *arg; /* NULL once it is the actor's */
 };
 
 static int begin_local(tri_actors *actors, tri_ask_id id, void *arg) {
     struct local_spawn *spawn = arg;
     tr_actor *actor;
-    int err = make(actors, spawn->behaviour, spawn->opts, spawn->arg, id, &actor);
+    tri_envelope *spawner = spawner_new(actors, TRI_MESSAGE, id);
+    if (spawner == NULL) {
+        return -ENOMEM;
+    }
+    int err = make(actors, spawn->behaviour, spawn->opts, spawn->arg, spawner, &actor);
     if (err == 0) {
-        spawn->arg = NULL; /* the actor's now */
+        spawn->arg = NULL;
+    } else {
+        tri_envelope_recycle(actors, spawner);
     }
     return err;
 }
@@ -150,7 +178,7 @@ static int spawn_here(tri_actors *actors, tr_ref *ret_ref, const struct tr_behav
         err = tri_ask_spawned(actors, begin_local, &spawn, ret_ref);
     } else {
         tr_actor *actor;
-        err = make(actors, behaviour, opts, spawn.arg, (tri_ask_id){0}, &actor);
+        err = make(actors, behaviour, opts, spawn.arg, NULL, &actor);
         if (err == 0) {
             spawn.arg = NULL;
             *ret_ref = tri_actor_ref(actors, actor);
@@ -168,7 +196,6 @@ struct far_spawn {
     const struct tr_behaviour *behaviour;
     struct tr_spawn_opts opts;
     tri_envelope *arg; /* of the spawner's loop */
-    tri_ask_id ask;
     bool wait;
     char name[TRI_NAME_MAX + 1];
 };
@@ -178,34 +205,30 @@ static void far_spawn_arrived(tr_loop *loop, tri_envelope *envelope) {
     tri_actors *actors = tri_actors_of(loop);
     tri_tail *tail = tri_envelope_tail(envelope);
     struct far_spawn *spawn = (struct far_spawn *)(uintptr_t)tail->tag;
-    bool has_init = spawn->arg != NULL;
-    tri_ask_id wait = spawn->wait && has_init ? spawn->ask : (tri_ask_id){0};
+    bool waits = spawn->wait && spawn->arg != NULL;
     tr_actor *actor = NULL;
     int err = tail->err;
     if (err == 0) {
-        err = make(actors, spawn->behaviour, &spawn->opts, spawn->arg, wait, &actor);
+        err = make(actors, spawn->behaviour, &spawn->opts, spawn->arg, waits ? envelope : NULL,
+                   &actor);
     }
-    if (err < 0) {
-        if (spawn->arg != NULL) {
-            tri_envelope_free(loop, spawn->arg);
-        }
-        (void)tri_ask_answer(loop, spawn->ask, err, NULL, NULL);
-    } else if (wait.generation == 0) {
-        tri_spawned spawned = {.who = tri_actor_ref(actors, actor)};
-        (void)tri_ask_answer(loop, spawn->ask, 0, &tri_type_tri_spawned, &spawned);
+    if (err < 0 && spawn->arg != NULL) {
+        tri_envelope_free(loop, spawn->arg);
     }
     tri_free(spawn);
-    tri_envelope_free(loop, envelope);
+    if (err < 0 || !waits) {
+        tri_spawn_answer(actors, envelope, err, actor);
+    }
 }
 
 struct far_begin {
-    struct far_spawn *spawn;
+    struct far_spawn *spawn; /* NULL once it is handed over */
     tr_loop *to;
 };
 
 static int begin_far(tri_actors *actors, tri_ask_id id, void *arg) {
     struct far_begin *begin = arg;
-    tri_envelope *envelope = tri_envelope_make(actors, TRI_CONTROL, NULL, NULL, true);
+    tri_envelope *envelope = spawner_new(actors, TRI_CONTROL, id);
     tri_port *port = tri_port_get(actors, begin->to);
     if (envelope == NULL || port == NULL) {
         if (envelope != NULL) {
@@ -213,12 +236,11 @@ static int begin_far(tri_actors *actors, tri_ask_id id, void *arg) {
         }
         return -ENOMEM;
     }
-    begin->spawn->ask = id;
     tri_tail *tail = tri_envelope_tail(envelope);
     tail->control = far_spawn_arrived;
     tail->tag = (uint64_t)(uintptr_t)begin->spawn;
+    begin->spawn = NULL;
     tri_port_send(actors, port, envelope, false);
-    begin->spawn = NULL; /* handed over */
     return 0;
 }
 

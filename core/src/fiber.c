@@ -17,14 +17,9 @@
  *   fiber->waiter != NULL  while it is inside tri_suspend() or tri_fiber_yield()
  *   node queued            =>   fiber->stack != NULL and the waiter is woken
  */
-#include "loop_internal.h"
+#include "fiber_internal.h"
 
-void tri_fiber_resume(tr_loop *loop, tri_node *node) {
-    tri_fiber *fiber = TRI_CONTAINER_OF(node, tri_fiber, node);
-    tri_loop_resume(loop, fiber);
-}
-
-static void switch_out(tr_loop *loop, tri_fiber *fiber) {
+static inline __attribute__((always_inline)) void switch_out(tr_loop *loop, tri_fiber *fiber) {
     fiber->stack = loop->running;
     tri_loop_switch_away(loop);
     TRI_ASSERT(loop->current == fiber);

@@ -12,8 +12,8 @@
  * The dispatcher is the frame that runs the turns. It calls tasks and handlers directly, on its
  * own stack. When one of them suspends, that stack stays with it, and a fresh stack with a fresh
  * frame takes the dispatcher's role over in the middle of the batch (all of its state is in the
- * loop). A suspended fiber is resumed by switching to its stack and back; when it ends, control
- * returns into the old dispatcher frame below it, which sees that the role has moved, gives its
+ * loop). A suspended fiber is resumed by switching to its stack; when it suspends again, it switches
+ * to the next fiber of the batch, or back to the dispatcher. When it ends, control returns into the old dispatcher frame below it, which sees that the role has moved, gives its
  * stack up, and switches to the dispatcher.
  *
  * INVARIANTS
@@ -25,7 +25,6 @@
 #include "loop_internal.h"
 
 #include "fiber_internal.h"
-#include "sanitizer_internal.h"
 
 #include <errno.h>
 
@@ -35,23 +34,6 @@ enum { TURNS_AFTER_STOP = 64 };
 _Thread_local tr_loop *tri_current_loop __attribute__((tls_model("initial-exec")));
 
 /* ---- switching -------------------------------------------------------------- */
-
-/* With TSan the two calls must stand in one frame: its shadow call stack is per fiber. */
-static void switch_stacks(tr_loop *loop, tri_stack *from, tri_stack *to, bool from_ends) {
-    loop->running = to;
-#if TRI_ASAN
-    __sanitizer_start_switch_fiber(from_ends ? NULL : &from->asan_fake, to->low, to->size);
-#else
-    (void)from_ends;
-#endif
-#if TRI_TSAN
-    __tsan_switch_to_fiber(to->tsan_fiber, 0);
-#endif
-    tri_context_switch(&from->sp, to->sp);
-#if TRI_ASAN
-    __sanitizer_finish_switch_fiber(from->asan_fake, NULL, NULL);
-#endif
-}
 
 static void dispatch(tr_loop *loop);
 
@@ -69,7 +51,7 @@ static void dispatcher_entry(void *arg) {
 #endif
     dispatch(loop);
     loop->retired = loop->running;
-    switch_stacks(loop, loop->running, &loop->native, true);
+    tri_switch_stacks(loop, loop->running, &loop->native, true);
     TRI_ASSERT(!"a stack that was given up runs again");
 }
 
@@ -78,23 +60,17 @@ bool tri_loop_make_spare(tr_loop *loop) {
     return loop->spare != NULL;
 }
 
-static void hand_over(tr_loop *loop, tri_stack *from, tri_stack *fresh) {
+static void start_dispatcher(tr_loop *loop, tri_stack *from, tri_stack *fresh) {
     loop->dispatcher = fresh;
     fresh->sp = tri_context_make(fresh->low, fresh->size, dispatcher_entry, loop);
-    switch_stacks(loop, from, fresh, false);
+    tri_switch_stacks(loop, from, fresh, false);
 }
 
-void tri_loop_switch_away(tr_loop *loop) {
-    tri_stack *from = loop->running;
-    loop->current = NULL; /* callbacks run next, in no fiber */
-    if (from != loop->dispatcher) {
-        switch_stacks(loop, from, loop->dispatcher, false);
-        return;
-    }
+void tri_loop_hand_over(tr_loop *loop) {
     tri_stack *fresh = loop->spare;
     TRI_ASSERT(fresh != NULL);
     loop->spare = NULL;
-    hand_over(loop, from, fresh);
+    start_dispatcher(loop, loop->running, fresh);
 }
 
 /* The stack that was just left for good is the warmest one for the next suspension. */
@@ -111,14 +87,18 @@ static void reuse_retired(tr_loop *loop) {
     }
 }
 
-void tri_loop_resume(tr_loop *loop, tri_fiber *fiber) {
+static inline __attribute__((always_inline)) void resume(tr_loop *loop, tri_fiber *fiber) {
     tri_stack *stack = fiber->stack;
     TRI_ASSERT(stack != NULL);
     fiber->stack = NULL;
     loop->current = fiber;
-    switch_stacks(loop, loop->dispatcher, stack, false);
+    tri_switch_stacks(loop, loop->dispatcher, stack, false);
     loop->current = NULL;
     reuse_retired(loop);
+}
+
+void tri_fiber_resume(tr_loop *loop, tri_node *node) {
+    resume(loop, TRI_CONTAINER_OF(node, tri_fiber, node));
 }
 
 /* ---- one turn ------------------------------------------------------------------- */
@@ -282,12 +262,16 @@ static void dispatch(tr_loop *loop) {
             if (TRI_UNLIKELY(--loop->clock_credit <= 0)) {
                 tick(loop);
             }
+            if (node->run == tri_fiber_resume) { /* inline: a switch */
+                resume(loop, TRI_CONTAINER_OF(node, tri_fiber, node));
+                continue;
+            }
             node->run(loop, node);
             if (loop->running != loop->dispatcher) {
                 /* The fiber that was called here suspended, and has ended now: the role has
                  * moved to another stack, and this one is done. */
                 loop->retired = loop->running;
-                switch_stacks(loop, loop->running, loop->dispatcher, true);
+                tri_switch_stacks(loop, loop->running, loop->dispatcher, true);
             }
         }
     } while (turn(loop));
@@ -303,7 +287,7 @@ void tri_loop_run(tr_loop *loop) {
 #if TRI_TSAN
     loop->native.tsan_fiber = __tsan_get_current_fiber();
 #endif
-    hand_over(loop, &loop->native, first);
+    start_dispatcher(loop, &loop->native, first);
     tri_stack_put(&loop->stacks, loop->retired);
     loop->retired = NULL;
     loop->dispatcher = NULL;

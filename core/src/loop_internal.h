@@ -192,9 +192,8 @@ void tri_loop_run(tr_loop *loop);    /* until tri_loop_stop() */
 void tri_loop_stop(tr_loop *loop);   /* owner thread: ends when nothing is left to run, soon */
 void tri_loop_leave(tr_loop *loop);  /* on its thread; closes the inbox */
 void tri_loop_release(tr_loop *loop);
-/* loop.c, for fiber.c: leave the running stack, go on with a fiber's. */
-void tri_loop_switch_away(tr_loop *loop);
-void tri_loop_resume(tr_loop *loop, tri_fiber *fiber);
+/* loop.c, for fiber_internal.h: leave the dispatcher's stack to its fiber, go on with a fresh one. */
+void tri_loop_hand_over(tr_loop *loop);
 /* loop_table.c: the name of what runs, for the overflow report and the log. */
 const char *tri_loop_overflow_name(const tri_overflow_scope *scope);
 /* loop.c, for handle.c: a timer was added that is due already, and belongs to the next turn. */

@@ -11,19 +11,18 @@ void tri_context_start(void);
 
 #if defined(__x86_64__)
 
-/* As tri_context_switch() pops them. */
+/* tri_context_switch() pops and jumps to `start`, which pops the rest. */
 struct frame {
-    uintptr_t r15, r14, r13, r12, rbx, rbp, rip;
+    uintptr_t start, arg, entry;
 };
 
 void *tri_context_make(char *low, size_t size, tri_entry_fn *entry, void *arg) {
-    /* At the entry of tri_context_start the stack pointer is a multiple of 16, so that the call
-     * in it leaves the callee's frame aligned as the ABI wants. */
+    /* Once the frame is popped the stack pointer is a multiple of 16, as the ABI wants it before a
+     * call. */
     struct frame *frame = (void *)(low + size - 64 - sizeof *frame);
-    memset(frame, 0, sizeof *frame);
-    frame->r12 = (uintptr_t)entry;
-    frame->r13 = (uintptr_t)arg;
-    frame->rip = (uintptr_t)tri_context_start;
+    frame->start = (uintptr_t)tri_context_start;
+    frame->arg = (uintptr_t)arg;
+    frame->entry = (uintptr_t)entry;
     return frame;
 }
 

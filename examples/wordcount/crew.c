@@ -32,7 +32,13 @@ static int spawn_on(tr_self *boss, const struct tr_behaviour *behaviour, struct 
                     unsigned node, unsigned loop, uint64_t tag, tr_ref *ret_ref) {
     struct wc_node_name name = wc_node_name(node);
     struct tr_spawn_opts opts = {
-        .node = node > 0 ? name.text : NULL, .place = TR_LOOP((int)loop), .arg = arg};
+        .node = node > 0 ? name.text : NULL,
+        .place = TR_LOOP((int)loop),
+        .arg = arg,
+        /* No reader gets more than WC_FILES_PER_READER files, no shard more than one request of each
+         * reader: that is their bound. */
+        .mailbox_messages = TR_UNBOUNDED,
+        .mailbox_bytes = TR_UNBOUNDED};
     int err = tr_spawn_with(ret_ref, behaviour, &opts);
     return err < 0 ? err : tr_monitor(boss, *ret_ref, tag);
 }
@@ -152,5 +158,8 @@ int wc_crew_start(tr_self *boss, struct wc_crew *crew) {
 }
 
 void wc_crew_fini(struct wc_crew *crew) {
+    for (unsigned i = 0; i < crew->reader_count; i++) {
+        tr_kill(crew->readers[i].ref);
+    }
     free(crew->readers);
 }

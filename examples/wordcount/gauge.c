@@ -2,6 +2,7 @@
 /*
  * gauge.c: meters on every loop of every node tell one gauge how many messages their loop handles.
  */
+#include "progress.h"
 #include "protocol.h"
 
 #include <errno.h>
@@ -73,8 +74,8 @@ static size_t print_node(const gauge *g, unsigned node, char *text, size_t room)
         if (l->when == 0 || now - l->when > 4 * PERIOD || size >= room) {
             continue; /* no such loop, or its node is gone */
         }
-        int n = snprintf(text + size, room - size, "%s%s %.0f", size == 0 ? "  " : "",
-                         size == 0 ? wc_node_name(node).text : "", l->rate);
+        int n = snprintf(text + size, room - size, "%s%s %s", size == 0 ? " " : "",
+                         size == 0 ? wc_node_name(node).text : "", wc_short(l->rate).text);
         size += n > 0 ? (size_t)n : 0;
     }
     return size < room ? size : room;

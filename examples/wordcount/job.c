@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define POLL_PERIOD    (20 * TR_MS)
-#define LAST_WORD_TIME (500 * TR_MS) /* after Ctrl-C, for asking what there is so far */
+#define LAST_WORD_TIME (400 * TR_MS) /* after Ctrl-C, for asking what there is so far */
 
 /* What only the main task needs. */
 struct desk {
@@ -53,8 +53,8 @@ static int spawn_boss(struct desk *desk) {
     return err;
 }
 
-/* Without its meters the program only shows less. */
-static void spawn_meters(struct desk *desk) {
+/* Without a meter the program only shows less: the one error that counts is Ctrl-C. */
+static int spawn_meters(struct desk *desk) {
     const struct wc_options *options = desk->job->options;
     for (unsigned i = 0; i < options->nodes * options->loops; i++) {
         unsigned node = i / options->loops;
@@ -65,9 +65,10 @@ static void spawn_meters(struct desk *desk) {
             &ignored, meter, .node = node > 0 ? name.text : NULL, .place = TR_LOOP((int)loop),
             .arg = TR_ARG(meter_start, .gauge = desk->gauge, .node = node, .loop = loop));
         if (err == TR_ECANCELLED) {
-            return;
+            return err;
         }
     }
+    return 0;
 }
 
 static int start(struct desk *desk) {
@@ -85,7 +86,7 @@ static int start(struct desk *desk) {
         err = spawn_boss(desk);
     }
     if (err == 0) {
-        spawn_meters(desk);
+        err = spawn_meters(desk);
     }
     if (err < 0 && err != TR_ECANCELLED) {
         wc_say("can't start: %s (%s)", tr_err_text(err), tr_err_name(err));
@@ -108,7 +109,7 @@ static int show(struct desk *desk, const boss_status *now, tr_time time) {
     rates r;
     int err = tr_ask(desk->gauge, TR_SECOND, &r, get_rates);
     if (err < 0) {
-        return err == TR_ETIMEOUT ? 0 : err;
+        return err == TR_ETIMEOUT || err == TR_EFULL ? 0 : err;
     }
     char text[1536];
     int n = snprintf(text, sizeof text, "%.*s", (int)r.text.size, r.text.data);
@@ -126,16 +127,18 @@ static int show(struct desk *desk, const boss_status *now, tr_time time) {
 /* Until every file is counted. */
 static int look_on(struct desk *desk) {
     for (;;) {
-        boss_status now;
+        boss_status now = {0};
         int err = ask_status(desk, TR_FOREVER, &now);
-        if (err == 0) {
+        if (err == TR_EFULL) {
+            err = 0; /* it has very much to do */
+        } else if (err == 0) {
             err = now.err; /* the boss has said what it is */
         }
         if (err < 0 || now.is_finished) {
             return err;
         }
         tr_time time = tr_loop_time(tr_loop_running());
-        if (wc_progress_is_due(&desk->progress, time)) {
+        if (now.known > 0 && wc_progress_is_due(&desk->progress, time)) {
             err = show(desk, &now, time);
         }
         if (err == 0) {
@@ -196,7 +199,7 @@ static int count_and_collect(struct desk *desk) {
         err = collect_shard(desk, shard, false);
         if (err == 0) {
             shard++;
-        } else if (wc_is_loss(err) || err == TR_ETIMEOUT) {
+        } else if (wc_is_loss(err) || err == TR_ETIMEOUT || err == TR_EFULL) {
             err = look_on(desk); /* the boss repairs that; then ask again */
         }
     }
@@ -240,7 +243,7 @@ int wc_job_main(void *arg) {
     tr_time ended = tr_loop_time(tr_loop_running());
     desk.job->seconds = (double)(ended - desk.began) / (double)TR_SECOND;
     if (!tr_ref_is_null(desk.boss)) {
-        tr_kill(desk.boss); /* first: from here on ends are no losses */
+        tr_stop(desk.boss); /* before the others: their ends would be losses to it */
     }
     wc_team_dismiss(desk.job->team);
     return err;

@@ -99,8 +99,8 @@ void wc_links_print(struct wc_links *links, unsigned nodes, char *text, size_t s
         links->out[node] = stats.messages_out;
         links->in[node] = stats.messages_in;
         if (!is_first && seconds > 0) {
-            int n = snprintf(text + used, size - used, "  link to %s out %.0f in %.0f", name.text,
-                             out, in);
+            int n = snprintf(text + used, size - used, " link %s %s out %s in", name.text,
+                             wc_short(out).text, wc_short(in).text);
             used += n > 0 ? (size_t)n : 0;
         }
     }

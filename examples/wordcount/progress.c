@@ -28,6 +28,21 @@ void wc_say(const char *format, ...) {
     fprintf(stderr, "%swordcount: %s\n", isatty(STDERR_FILENO) ? CLEAR_LINE : "", text);
 }
 
+struct wc_short wc_short(double number) {
+    struct wc_short s;
+    const char *unit = "";
+    if (number >= 999.5e3) {
+        number /= 1e6;
+        unit = "M";
+    } else if (number >= 999.5) {
+        number /= 1e3;
+        unit = "k";
+    }
+    int digits = unit[0] != '\0' && number < 99.95 ? 1 : 0;
+    snprintf(s.text, sizeof s.text, "%.*f%s", digits, number, unit);
+    return s;
+}
+
 void wc_progress_begin(struct wc_progress *progress, int64_t now) {
     *progress =
         (struct wc_progress){.is_terminal = isatty(STDERR_FILENO) == 1, .began = now, .last = now};
@@ -53,7 +68,7 @@ void wc_progress_show(struct wc_progress *progress, const struct wc_progress_now
                      now->finished, now->known, now->is_walked ? "" : "+", percent,
                      (double)now->bytes / 1e6, seconds > 0 ? bytes / 1e6 / seconds : 0);
     if (now->rates[0] != '\0') {
-        snprintf(line + n, sizeof line - (size_t)n, "  messages/s:%s", now->rates);
+        snprintf(line + n, sizeof line - (size_t)n, "  msg/s:%s", now->rates);
     }
     if (progress->is_terminal) {
         fprintf(stderr, CLEAR_LINE "%.*s", terminal_width(), line);

@@ -12,6 +12,12 @@
  * loop of the first process, or where no loop runs. */
 __attribute__((format(printf, 1, 2))) void wc_say(const char *format, ...);
 
+/* A number for narrow places: "950", "12.3k", "123k", "1.2M". */
+struct wc_short {
+    char text[16];
+};
+struct wc_short wc_short(double number);
+
 struct wc_progress {
     bool is_terminal;
     int64_t began; /* these are nanoseconds */

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <time.h>
 
+#define SHUTDOWN_TIME (600 * TR_MS) /* Ctrl-C ends everything within two seconds */
+
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
 /* ---- before ---- */
@@ -98,8 +100,8 @@ static int verify_result(const struct wc_job *job) {
     }
     unsigned long long differences = wc_verify_compare(verify, job->words, &job->totals, stderr);
     fprintf(job->options->json ? stderr : stdout,
-            "\nverified: %llu words, %llu distinct, %llu differences (recounted in %.2f s)\n",
-            (unsigned long long)wc_verify_totals(verify)->words,
+            "%sverified: %llu words, %llu distinct, %llu differences (recounted in %.2f s)\n",
+            job->options->json ? "" : "\n", (unsigned long long)wc_verify_totals(verify)->words,
             (unsigned long long)wc_verify_distinct(verify), differences, seconds_now() - began);
     wc_verify_free(verify);
     return differences == 0 ? EXIT_DONE : EXIT_FAILED;
@@ -137,7 +139,7 @@ static int run(const struct wc_options *options) {
     int err = wc_team_start(&team, options);
     if (err == 0) {
         err = tr_run(wc_job_main, &job, .loops = (int)options->loops,
-                     .no_pinning = options->nodes > 1, .shutdown_timeout = TR_SECOND);
+                     .no_pinning = options->nodes > 1, .shutdown_timeout = SHUTDOWN_TIME);
         wc_team_end(&team, err == TR_EINTERRUPTED ? 300 : 3000);
     }
     sigprocmask(SIG_SETMASK, &before, NULL);

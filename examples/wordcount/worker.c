@@ -62,7 +62,7 @@ int wc_worker_main(const struct wc_options *options) {
     struct wc_options mine = *options;
     /* Every process would pin its loops to the same CPUs: the scheduler knows better. */
     int err = tr_run(worker, &mine, .loops = (int)options->loops, .no_signals = true,
-                     .no_pinning = true, .shutdown_timeout = TR_SECOND);
+                     .no_pinning = true, .shutdown_timeout = 600 * TR_MS);
     if (err < 0) {
         wc_say("%s: %s (%s)", wc_node_name(options->worker).text, tr_err_text(err),
                tr_err_name(err));

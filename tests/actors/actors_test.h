@@ -13,6 +13,7 @@
 #include <troupe/actors.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 TR_MESSAGE(ta_num, (1, uint64, n), (2, uint32, from));
@@ -32,30 +33,40 @@ TR_REPLY(ta_stranger, ta_value);
 /** Errors of the tests' own, which Troupe never makes up itself. */
 enum { TA_EODD = -3001, TA_EVEN = -3002 };
 
-/** How many dead letters there were, from any loop. */
-struct ta_letters {
+/** The dead letters of the running test, from any loop. */
+static __attribute__((unused)) struct {
     atomic_long count;
     atomic_int last_reason;
     _Atomic(const struct tr_type *) last_type;
     atomic_ullong last_n; /**< of a ta_num */
-    tr_ref last_to;       /**< read it when no loop can be writing */
-};
+    pthread_mutex_t mutex;
+    tr_ref last_to; /**< under the mutex; read it when no letter can come */
+} letters = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static inline void ta_count_letter(void *arg, const struct tr_dead_letter *letter) {
-    struct ta_letters *letters = arg;
-    atomic_store(&letters->last_reason, letter->reason);
-    atomic_store(&letters->last_type, letter->type);
+    (void)arg;
+    pthread_mutex_lock(&letters.mutex);
+    atomic_store(&letters.last_reason, letter->reason);
+    atomic_store(&letters.last_type, letter->type);
     if (letter->type == &tri_type_ta_num && letter->message != NULL) {
-        atomic_store(&letters->last_n, ((const ta_num *)letter->message)->n);
+        atomic_store(&letters.last_n, ((const ta_num *)letter->message)->n);
     }
-    letters->last_to = letter->to;
-    atomic_fetch_add(&letters->count, 1);
+    letters.last_to = letter->to;
+    atomic_fetch_add(&letters.count, 1);
+    pthread_mutex_unlock(&letters.mutex);
 }
 
-/** Count the dead letters of the running runtime from now on. */
-static inline void ta_count_letters(struct ta_letters *letters) {
+/** Begin to count anew. */
+static inline void ta_forget_letters(void) {
+    atomic_store(&letters.count, 0);
+    atomic_store(&letters.last_reason, 0);
+}
+
+/** Count the dead letters of the running runtime; before it has actors. */
+static inline void ta_count_letters(void) {
     tr_runtime *runtime = tr_loop_runtime(tr_loop_running());
-    T_CHECK_INT(tr_set_dead_letter_handler(runtime, ta_count_letter, letters), 0);
+    ta_forget_letters();
+    T_CHECK_INT(tr_set_dead_letter_handler(runtime, ta_count_letter, NULL), 0);
 }
 
 /** Wait in a task until the condition holds; the test fails when it doesn't for long. */

@@ -73,13 +73,10 @@ TR_PROTOCOL(server, tk_do, ta_echo, ta_nap, ta_get);
 TR_BEHAVIOUR(server, TR_ON(tk_do, server_do), TR_ON(ta_echo, server_echo),
              TR_ON(ta_nap, server_nap), TR_ON(ta_get, server_get));
 
-static struct ta_letters letters;
-
 static int spawn_server(tr_ref *ret, int loop) {
-    atomic_store(&letters.count, 0);
+    ta_forget_letters();
     atomic_store(&runs, 0);
     atomic_store(&stray_result, 0);
-    ta_count_letters(&letters);
     return tr_spawn(ret, server, .place = TR_LOOP(loop), .mailbox_messages = TR_UNBOUNDED);
 }
 
@@ -117,10 +114,12 @@ static int check_answers(int loop) {
 }
 
 T_TASK_TEST_LOOPS(ask, answers_and_errors, 2) {
+    ta_count_letters();
     return check_answers(0) < 0 ? -1 : check_answers(1);
 }
 
 T_TASK_TEST_LOOPS(ask, strings_in_replies_are_valid_until_the_next_ask, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         tr_ref ref;
         tr_ref other;
@@ -147,6 +146,7 @@ T_TASK_TEST_LOOPS(ask, strings_in_replies_are_valid_until_the_next_ask, 2) {
 /* ---- deadlines ------------------------------------------------------------------------------------------ */
 
 T_TASK_TEST_LOOPS(ask, the_deadline_ends_the_wait_and_a_late_reply_is_ignored, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         tr_ref ref;
         ta_value value = {.n = 5};
@@ -165,6 +165,7 @@ T_TASK_TEST_LOOPS(ask, the_deadline_ends_the_wait_and_a_late_reply_is_ignored, 2
 }
 
 T_TASK_TEST_LOOPS(ask, a_request_that_has_expired_is_not_run, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         tr_ref ref;
         ta_value value;
@@ -223,6 +224,7 @@ static int check_death(int loop, int how, int expected) {
 }
 
 T_TASK_TEST_LOOPS(ask, who_asks_an_actor_that_ends_learns_why, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         T_TASK_REQUIRE(check_death(loop, REPLY, TR_EKILLED) == 0);
         T_TASK_REQUIRE(check_death(loop, FAIL, TA_EVEN) == 0);
@@ -234,6 +236,7 @@ T_TASK_TEST_LOOPS(ask, who_asks_an_actor_that_ends_learns_why, 2) {
 /* ---- the asker goes away ------------------------------------------------------------------------------------- */
 
 T_TASK_TEST_LOOPS(ask, a_cancelled_asker_and_its_late_reply, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         struct asking a = {.what = SLOW, .ns = 10 * TR_MS, .timeout = TR_FOREVER};
         tr_task *task;
@@ -253,6 +256,7 @@ T_TASK_TEST_LOOPS(ask, a_cancelled_asker_and_its_late_reply, 2) {
 }
 
 T_TASK_TEST_LOOPS(ask, a_time_limit_around_it, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         tr_ref ref;
         ta_value value;
@@ -347,6 +351,7 @@ TR_PROTOCOL(chain_link, tk_forward);
 TR_BEHAVIOUR(chain_link, TR_ON(tk_forward, on_forward));
 
 T_TASK_TEST_LOOPS(ask, handlers_ask_along_a_chain_over_loops, 3) {
+    ta_count_letters();
     enum { LINKS = 60 };
     tr_ref links[LINKS];
     ta_value value;

@@ -40,8 +40,6 @@ TR_BEHAVIOUR(dl_target, TR_ON(ta_num, target_num), TR_ON(ta_nap, target_nap),
 
 /* ---- each reason ------------------------------------------------------------------------------------- */
 
-static struct ta_letters letters;
-
 static int expect_letter(tr_ref to, const struct tr_type *type, int reason) {
     TA_UNTIL(atomic_load(&letters.count) == 1);
     T_CHECK_INT(tr_sleep(TR_MS), 0);
@@ -54,10 +52,10 @@ static int expect_letter(tr_ref to, const struct tr_type *type, int reason) {
 }
 
 T_TASK_TEST_LOOPS(dead_letter, unhandled, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         tr_ref ref;
-        memset(&letters, 0, sizeof letters);
-        ta_count_letters(&letters);
+        ta_forget_letters();
         T_TASK_REQUIRE(tr_spawn(&ref, dl_target, .place = TR_LOOP(loop)) == 0);
         T_CHECK_INT(tr_send(ref, ta_stranger), 0);
         T_TASK_REQUIRE(expect_letter(ref, &tri_type_ta_stranger, TR_EUNHANDLED) == 0);
@@ -69,11 +67,11 @@ T_TASK_TEST_LOOPS(dead_letter, unhandled, 2) {
 }
 
 T_TASK_TEST_LOOPS(dead_letter, ended_with_and_without_a_reason, 2) {
+    ta_count_letters();
     static const int errors[] = {0, TA_EODD, -EIO};
     for (int i = 0; i < 3; i++) {
         tr_ref ref;
-        memset(&letters, 0, sizeof letters);
-        ta_count_letters(&letters);
+        ta_forget_letters();
         T_TASK_REQUIRE(tr_spawn(&ref, dl_target, .place = TR_LOOP(1)) == 0);
         T_CHECK_INT(errors[i] == 0 ? tr_stop(ref) : tr_send(ref, ta_fail, .err = errors[i]), 0);
         T_CHECK_INT(tr_send(ref, ta_num, .n = 1), 0); /* in its mailbox when it ends */
@@ -87,8 +85,7 @@ T_TASK_TEST_LOOPS(dead_letter, ended_with_and_without_a_reason, 2) {
 
 T_TASK_TEST_LOOPS(dead_letter, reasons_are_kept_for_the_latest_thousands, 2) {
     static tr_ref refs[2000];
-    memset(&letters, 0, sizeof letters);
-    ta_count_letters(&letters);
+    ta_count_letters();
     for (int i = 0; i < 2000; i++) { /* alive at once: each has its own place */
         T_TASK_REQUIRE(tr_spawn(&refs[i], dl_target) == 0);
     }
@@ -179,10 +176,9 @@ TR_BEHAVIOUR(dl_driver, TR_ON(td_drive, driver_drive));
 
 static int run_traffic(uint64_t seed) {
     uint64_t random = seed;
-    memset(&letters, 0, sizeof letters);
     memset(&traffic, 0, sizeof traffic);
     atomic_store(&handled, 0);
-    ta_count_letters(&letters);
+    ta_count_letters();
     for (int i = 0; i < TARGETS; i++) {
         T_TASK_REQUIRE(tr_spawn(&traffic.targets[i], dl_target, .place = TR_LOOP(i % 2),
                                 .overflow = (int)(ta_random(&random) % 3),

@@ -94,12 +94,9 @@ TR_BEHAVIOUR(mortal, TR_INIT(tl_init, mortal_init), TR_ON(ta_num, mortal_num),
              TR_ON(tl_send_wait, mortal_send_wait), TR_ON(ta_fail, mortal_fail),
              TR_ON(ta_quit, mortal_quit), TR_TERMINATE(mortal_end));
 
-static struct ta_letters letters;
-
 static int spawn_mortal(tr_ref *ret, int loop) {
     reset();
-    atomic_store(&letters.count, 0);
-    ta_count_letters(&letters);
+    ta_forget_letters();
     return tr_spawn(ret, mortal, .place = TR_LOOP(loop));
 }
 
@@ -114,6 +111,7 @@ static int check_end(int reason) {
 /* ---- in order ------------------------------------------------------------------------------------------ */
 
 T_TASK_TEST_LOOPS(life, stop_handles_what_was_sent_before, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         tr_ref ref;
         T_TASK_REQUIRE(spawn_mortal(&ref, loop) == 0);
@@ -136,6 +134,7 @@ T_TASK_TEST_LOOPS(life, stop_handles_what_was_sent_before, 2) {
 }
 
 T_TASK_TEST_LOOPS(life, self_stop_ends_after_this_message, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         tr_ref ref;
         T_TASK_REQUIRE(spawn_mortal(&ref, loop) == 0);
@@ -153,6 +152,7 @@ T_TASK_TEST_LOOPS(life, self_stop_ends_after_this_message, 2) {
 /* ---- with an error ----------------------------------------------------------------------------------------- */
 
 T_TASK_TEST_LOOPS(life, a_handler_s_error_is_the_reason, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         tr_ref ref;
         T_TASK_REQUIRE(spawn_mortal(&ref, loop) == 0);
@@ -176,6 +176,7 @@ T_TASK_TEST_LOOPS(life, a_handler_s_error_is_the_reason, 2) {
 }
 
 T_TASK_TEST_LOOPS(life, a_failed_init_terminates_once, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         tr_ref ref;
         reset();
@@ -189,6 +190,7 @@ T_TASK_TEST_LOOPS(life, a_failed_init_terminates_once, 2) {
 /* ---- at once --------------------------------------------------------------------------------------------------- */
 
 T_TASK_TEST_LOOPS(life, kill_of_an_idle_actor, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         tr_ref ref;
         T_TASK_REQUIRE(spawn_mortal(&ref, loop) == 0);
@@ -202,6 +204,7 @@ T_TASK_TEST_LOOPS(life, kill_of_an_idle_actor, 2) {
 }
 
 T_TASK_TEST_LOOPS(life, kill_overtakes_messages, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         tr_ref ref;
         T_TASK_REQUIRE(spawn_mortal(&ref, loop) == 0);
@@ -254,6 +257,7 @@ static int kill_in_each_wait(int loop, int other_loop) {
 }
 
 T_TASK_TEST_LOOPS(life, kill_in_a_sleep_an_ask_a_send_wait, 2) {
+    ta_count_letters();
     for (int i = 0; i < 4; i++) {
         T_TASK_REQUIRE(kill_in_each_wait(i / 2, i % 2) == 0);
     }
@@ -286,8 +290,7 @@ TR_BEHAVIOUR(suicide, TR_ON(ta_quit, suicide_quit), TR_TERMINATE(suicide_end));
 T_TASK_TEST(life, kill_of_oneself) {
     tr_ref ref;
     reset();
-    atomic_store(&letters.count, 0);
-    ta_count_letters(&letters);
+    ta_count_letters();
     T_TASK_REQUIRE(tr_spawn(&ref, suicide) == 0);
     T_CHECK_INT(tr_send(ref, ta_quit), 0);
     T_CHECK_INT(check_end(TR_EKILLED), 0);
@@ -300,6 +303,7 @@ T_TASK_TEST(life, kill_of_oneself) {
 /* ---- one at a time ------------------------------------------------------------------------------------------------ */
 
 T_TASK_TEST_LOOPS(life, other_messages_wait_while_a_handler_is_suspended, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         tr_ref ref;
         T_TASK_REQUIRE(spawn_mortal(&ref, loop) == 0);
@@ -347,6 +351,7 @@ TR_PROTOCOL(self_knower, tl_who);
 TR_BEHAVIOUR(self_knower, TR_ON(tl_who, on_who));
 
 T_TASK_TEST_LOOPS(life, an_actor_knows_its_reference_and_name, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         tr_ref named;
         tr_ref bare;

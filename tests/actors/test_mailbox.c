@@ -73,8 +73,7 @@ static int spawn_napping(tr_ref *ret, const struct tr_spawn_opts *opts, tr_time 
 T_TASK_TEST(mailbox, fail_refuses_on_the_same_loop) {
     tr_ref ref;
     ta_value value;
-    struct ta_letters letters = {0};
-    ta_count_letters(&letters);
+    ta_count_letters();
     T_TASK_REQUIRE(spawn_napping(&ref, &(struct tr_spawn_opts){.mailbox_messages = 3},
                                  20 * TR_MS) == 0);
     for (uint64_t i = 0; i < 6; i++) {
@@ -94,8 +93,7 @@ T_TASK_TEST(mailbox, fail_refuses_on_the_same_loop) {
 T_TASK_TEST_LOOPS(mailbox, fail_is_a_dead_letter_across_loops, 2) {
     tr_ref ref;
     ta_value value;
-    struct ta_letters letters = {0};
-    ta_count_letters(&letters);
+    ta_count_letters();
     T_TASK_REQUIRE(spawn_napping(&ref, &(struct tr_spawn_opts){.mailbox_messages = 3,
                                                                .place = TR_LOOP(1)},
                                  30 * TR_MS) == 0);
@@ -112,8 +110,7 @@ T_TASK_TEST_LOOPS(mailbox, fail_is_a_dead_letter_across_loops, 2) {
 
 static int check_policy(int loop, int policy) {
     tr_ref ref;
-    struct ta_letters letters = {0};
-    ta_count_letters(&letters);
+    ta_forget_letters();
     T_TASK_REQUIRE(spawn_napping(&ref, &(struct tr_spawn_opts){.mailbox_messages = 3,
                                                                .overflow = policy,
                                                                .place = TR_LOOP(loop)},
@@ -135,10 +132,12 @@ static int check_policy(int loop, int policy) {
 }
 
 T_TASK_TEST_LOOPS(mailbox, drop_new_keeps_the_oldest, 2) {
+    ta_count_letters();
     return check_policy(0, TR_DROP_NEW) < 0 ? -1 : check_policy(1, TR_DROP_NEW);
 }
 
 T_TASK_TEST_LOOPS(mailbox, drop_old_keeps_the_newest, 2) {
+    ta_count_letters();
     return check_policy(0, TR_DROP_OLD) < 0 ? -1 : check_policy(1, TR_DROP_OLD);
 }
 
@@ -157,10 +156,9 @@ static int ask_once(void *arg) {
 /* A dropped request is an error for its asker, at once, and no dead letter. */
 static int check_dropped_ask(int loop, int policy) {
     struct asking first = {.err = 1};
-    struct ta_letters letters = {0};
     ta_value value;
     tr_task *task;
-    ta_count_letters(&letters);
+    ta_forget_letters();
     T_TASK_REQUIRE(spawn_napping(&first.to, &(struct tr_spawn_opts){.mailbox_messages = 1,
                                                                     .overflow = policy,
                                                                     .place = TR_LOOP(loop)},
@@ -179,6 +177,7 @@ static int check_dropped_ask(int loop, int policy) {
 }
 
 T_TASK_TEST_LOOPS(mailbox, a_dropped_ask_fails_its_asker, 2) {
+    ta_count_letters();
     for (int loop = 0; loop < 2; loop++) {
         T_TASK_REQUIRE(check_dropped_ask(loop, TR_DROP_NEW) == 0);
         T_TASK_REQUIRE(check_dropped_ask(loop, TR_DROP_OLD) == 0);
@@ -227,8 +226,7 @@ T_TASK_TEST(mailbox, an_empty_one_takes_a_message_over_its_bound_and_then_no_mor
 
 T_TASK_TEST(mailbox, drop_old_makes_room_in_bytes) {
     tr_ref ref;
-    struct ta_letters letters = {0};
-    ta_count_letters(&letters);
+    ta_count_letters();
     T_TASK_REQUIRE(spawn_napping(&ref, &(struct tr_spawn_opts){.mailbox_bytes = 1000,
                                                                .overflow = TR_DROP_OLD},
                                  10 * TR_MS) == 0);
@@ -294,9 +292,8 @@ T_TASK_TEST(mailbox, send_wait_goes_on_when_the_message_is_taken_not_when_it_is_
 
 static int check_patient(int policy) {
     struct waiting w = {.size = 7};
-    struct ta_letters letters = {0};
     tr_task *task;
-    ta_count_letters(&letters);
+    ta_forget_letters();
     T_TASK_REQUIRE(spawn_napping(&w.to, &(struct tr_spawn_opts){.mailbox_messages = 1,
                                                                 .overflow = policy},
                                  10 * TR_MS) == 0);
@@ -312,6 +309,7 @@ static int check_patient(int policy) {
 
 /* Who waits for room drops nothing, whatever the policy does to those who don't. */
 T_TASK_TEST(mailbox, send_wait_waits_whatever_the_policy) {
+    ta_count_letters();
     T_TASK_REQUIRE(check_patient(TR_FAIL) == 0);
     T_TASK_REQUIRE(check_patient(TR_DROP_NEW) == 0);
     T_TASK_REQUIRE(check_patient(TR_DROP_OLD) == 0);
@@ -392,8 +390,7 @@ static int flood_far(void *arg) {
 T_TASK_TEST_LOOPS(mailbox, a_pair_of_loops_has_bounded_credit, 2) {
     tr_ref ref;
     tr_task *task;
-    struct ta_letters letters = {0};
-    ta_count_letters(&letters);
+    ta_count_letters();
     T_TASK_REQUIRE(spawn_napping(&ref, &(struct tr_spawn_opts){.mailbox_messages = TR_UNBOUNDED,
                                                                .place = TR_LOOP(1)},
                                  50 * TR_MS) == 0);
@@ -434,8 +431,7 @@ T_TASK_TEST_LOOPS(mailbox, a_cancelled_send_wait_across_loops_sent_nothing, 2) {
 T_TASK_TEST_LOOPS(mailbox, credit_comes_back_when_the_receiver_dies, 2) {
     tr_ref ref;
     long sent = 0;
-    struct ta_letters letters = {0};
-    ta_count_letters(&letters);
+    ta_count_letters();
     T_TASK_REQUIRE(spawn_napping(&ref, &(struct tr_spawn_opts){.mailbox_messages = TR_UNBOUNDED,
                                                                .place = TR_LOOP(1)},
                                  10 * TR_SECOND) == 0);

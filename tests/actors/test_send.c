@@ -57,8 +57,7 @@ TR_BEHAVIOUR(order_source, TR_ON(tse_go, on_go));
 /* Each source sends to a sink on either loop: pairs on one loop and across. */
 static int run_order(int sources, uint64_t count, uint32_t bound) {
     tr_ref sinks[2];
-    struct ta_letters letters = {0};
-    ta_count_letters(&letters);
+    ta_count_letters();
     atomic_store(&seen.received, 0);
     atomic_store(&seen.disorder, 0);
     atomic_store(&sources_done, 0);
@@ -187,8 +186,7 @@ T_TASK_TEST(send, wrong_references_are_errors) {
 
 T_TASK_TEST_LOOPS(send, a_wrong_reference_on_another_loop_is_one_dead_letter, 2) {
     tr_ref good;
-    struct ta_letters letters = {0};
-    ta_count_letters(&letters);
+    ta_count_letters();
     T_TASK_REQUIRE(tr_spawn(&good, adder, .place = TR_LOOP(1)) == 0);
     tr_ref bad[] = {{.loop = good.loop},
                     {.loop = good.loop, .slot = UINT32_MAX, .generation = 7},
@@ -220,9 +218,8 @@ static int spawn_kept(void *arg) {
 
 /* A loop learns it when the batch is pushed: then it is a dead letter. */
 static int use_kept(void *arg) {
-    struct ta_letters letters = {0};
     (void)arg;
-    ta_count_letters(&letters);
+    ta_count_letters();
     for (int i = 0; i < 2; i++) {
         ta_value value;
         T_CHECK_INT(tr_send(kept[i], ta_num, .n = 1), 0);
@@ -273,8 +270,7 @@ T_TASK_TEST_LOOPS(send, from_foreign_threads_in_order, 2) {
     pthread_t threads[THREADS];
     struct foreign foreign[THREADS] = {0};
     tr_ref sinks[2];
-    struct ta_letters letters = {0};
-    ta_count_letters(&letters);
+    ta_count_letters();
     t_timeout(60);
     atomic_store(&seen.received, 0);
     atomic_store(&seen.disorder, 0);
@@ -299,8 +295,7 @@ T_TASK_TEST(send, a_foreign_thread_s_messages_are_bounded) {
     /* This task doesn't give way, so the loop takes nothing while the thread sends. */
     struct foreign f = {.from = 0};
     pthread_t thread;
-    struct ta_letters letters = {0};
-    ta_count_letters(&letters);
+    ta_count_letters();
     T_TASK_REQUIRE(tr_spawn(&f.to, order_sink, .mailbox_messages = TR_UNBOUNDED) == 0);
     atomic_store(&seen.received, 0);
     atomic_store(&seen.disorder, 0);

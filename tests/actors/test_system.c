@@ -75,13 +75,10 @@ T_TEST(system, actors_handle_what_they_have_and_end) {
     T_CHECK_INT(atomic_load(&world.last_reason), 0);
 }
 
-static struct ta_letters letters;
-
 static int leave_ping_pong(void *arg) {
     tr_ref ref;
     (void)arg;
-    memset(&letters, 0, sizeof letters);
-    ta_count_letters(&letters);
+    ta_count_letters();
     T_TASK_REQUIRE(tr_spawn(&world.peer, citizen, .place = TR_LOOP(1),
                             .mailbox_messages = TR_UNBOUNDED) == 0);
     T_TASK_REQUIRE(tr_spawn(&ref, citizen, .mailbox_messages = TR_UNBOUNDED) == 0);
@@ -276,8 +273,7 @@ static int lives;
 
 static int another_life(void *arg) {
     (void)arg;
-    memset(&letters, 0, sizeof letters);
-    ta_count_letters(&letters);
+    ta_count_letters();
     for (int i = 0; i < KEPT; i++) {
         T_TASK_REQUIRE(tr_spawn(&kept[lives][i], citizen) == 0);
     }

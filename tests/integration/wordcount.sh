@@ -45,7 +45,7 @@ json() { sed -n "s/.*\"$1\":\([0-9][0-9]*\).*/\1/p" "$dir/out"; }
 no_process_left() {
     local cmdline
     for cmdline in /proc/[0-9]*/cmdline; do
-        if tr '\0' ' ' <"$cmdline" 2>/dev/null | grep -qF -- "--links=$TMPDIR/"; then return 1; fi
+        if { tr '\0' ' ' <"$cmdline"; } 2>/dev/null | grep -qF -- "--links=$TMPDIR/"; then return 1; fi
     done
 }
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
@@ -143,7 +143,8 @@ for i in $(seq 1 60); do cp "$big/0" "$big/$i"; done
 interrupt() {
     local delay=$1 status=0 began
     shift
-    setsid "$wordcount" "$@" "$big" >"$dir/out" 2>"$dir/err" </dev/null &
+    # What a script starts in the background ignores SIGINT, unlike what is started from a terminal.
+    setsid env --default-signal=INT "$wordcount" "$@" "$big" >"$dir/out" 2>"$dir/err" </dev/null &
     program=$!
     sleep "$delay"
     began=$(now_ms)
@@ -160,7 +161,7 @@ says "interrupted: the counts are incomplete"
 interrupt 0.6 --nodes 3 --loops 2
 says "interrupted: the counts are incomplete"
 grep -q '^words ' "$dir/out" || fail "did not print what it had counted"
-for delay in 0 0.01 0.05 0.2; do interrupt "$delay" --nodes 3; done
+for delay in 0.01 0.02 0.03 0.05 0.1 0.2; do interrupt "$delay" --nodes 3; done
 
 # ---- the first process is killed: the others don't stay
 setsid "$wordcount" --nodes 3 "$big" >"$dir/out" 2>"$dir/err" </dev/null &

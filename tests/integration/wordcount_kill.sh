@@ -49,7 +49,7 @@ totals() { sed 's/"seconds":[^,}]*,\?//' "$dir/out"; }
 workers() { # the children of $program
     local stat pid rest
     for stat in /proc/[0-9]*/stat; do
-        read -r pid rest <"$stat" 2>/dev/null || continue
+        { read -r pid rest <"$stat"; } 2>/dev/null || continue
         read -r _ parent _ <<<"${rest##*) }"
         if [ "$parent" = "$program" ]; then echo "$pid"; fi
     done

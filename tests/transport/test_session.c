@@ -373,6 +373,7 @@ T_TEST(session, a_new_association_of_a_linked_incarnation_is_refused) {
     tri_session_open(&a->other->session, now);
     settle_wires(a);
     T_CHECK_INT(a->downs, 1);
+    T_CHECK_INT(a->reason, TR_EREFUSED); /* it must have declared us down */
     T_CHECK_INT(a->other->ups, 0);
 }
 

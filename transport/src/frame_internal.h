@@ -82,7 +82,7 @@ struct tri_text {
 };
 
 struct tri_hello {
-    uint16_t proto_min, proto_max; /* WELCOME: both the chosen one */
+    uint16_t proto_min, proto_max; /* the highest that both sides have is spoken */
     uint32_t node;                 /* id of the sender */
     uint64_t incarnation;          /* of the sender */
     uint64_t peer_incarnation;     /* WELCOME: of whom it welcomes; HELLO: 0 */

@@ -128,9 +128,10 @@ static void on_suspect(void *arg, bool again) {
 
 static void on_down(void *arg, int reason) {
     tri_link *link = arg;
+    size_t count;
     link->is_up = false;
     link->stats.is_up = false;
-    tri_link_publish(link, link->transport->loop->now, true); /* nobody sends any more */
+    tr_ref *monitors = tri_peers_down_begin(link, &count); /* nobody sends any more */
     if (reason == 0) {
         tr_log(TR_LOG_INFO, "node '%s' has left", link->session.name);
     } else {
@@ -139,7 +140,7 @@ static void on_down(void *arg, int reason) {
     }
     tri_link_drop_out(link);
     tri_link_close_dialer(link);
-    tri_peers_down(link, reason);
+    tri_peers_down_end(link, reason, monitors, count);
 }
 
 static int on_data(void *arg, const struct tri_frame *frame) {

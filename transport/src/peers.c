@@ -11,6 +11,8 @@
 
 #include "address_internal.h"
 
+#include <stdio.h>
+
 struct tri_node_waiter {
     tri_node_waiter *next;
     tr_loop *loop;     /* (C) the waiter's */
@@ -63,6 +65,29 @@ static tr_ref *collect(const tri_transport *transport, const char *name, size_t 
     return refs;
 }
 
+static bool has_monitor(const tri_transport *transport, const tri_node_monitor *monitor) {
+    for (const tri_node_monitor *m = transport->monitors; m != NULL; m = m->next) {
+        if (tr_ref_equal(m->who, monitor->who) && strcmp(m->name, monitor->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Under the mutex. Telling the running actor of this loop runs nobody's code, so it may be done here;
+ * and it must, or the next "down" could come first. */
+static void add_monitor(tri_transport *transport, tr_loop *loop, tri_node_monitor *monitor) {
+    monitor->next = transport->monitors;
+    transport->monitors = monitor;
+    for (size_t i = 0; i < transport->link_count; i++) {
+        const tri_link *link = transport->links[i];
+        if (link->published.is_up &&
+            (monitor->name[0] == 0 || strcmp(link->session.name, monitor->name) == 0)) {
+            tell_up(loop, monitor->who, link->session.name);
+        }
+    }
+}
+
 int tr_node_monitor(tr_self *self, const char *name) {
     tr_loop *loop = tri_loop_here("tr_node_monitor");
     tri_transport *transport = tri_transport_peek(loop->runtime);
@@ -77,37 +102,20 @@ int tr_node_monitor(tr_self *self, const char *name) {
         return -ENOMEM;
     }
     monitor->who = tr_self_ref(self);
-    memcpy(monitor->name, name != NULL ? name : "", name != NULL ? strlen(name) : 0);
-    char up[TRI_LINKS_MAX / 16][TR_NODE_NAME_MAX + 1]; /* told in rounds, outside the mutex */
-    size_t from = 0, count;
-    tr_ref agent = {0};
-    do {
-        count = 0;
-        pthread_mutex_lock(&transport->mutex);
-        if (monitor->next == NULL && from == 0 && transport->is_running) {
-            agent = transport->agent;
-            monitor->next = transport->monitors;
-            transport->monitors = monitor;
-        }
-        for (; !tr_ref_is_null(agent) && from < transport->link_count &&
-               count < sizeof up / sizeof up[0];
-             from++) {
-            const tri_link *link = transport->links[from];
-            if (link->published.is_up && (name == NULL || strcmp(link->session.name, name) == 0)) {
-                memcpy(up[count++], link->session.name, sizeof up[0]);
-            }
-        }
-        pthread_mutex_unlock(&transport->mutex);
-        for (size_t i = 0; i < count; i++) {
-            tell_up(loop, tr_self_ref(self), up[i]);
-        }
-    } while (count == sizeof up / sizeof up[0]);
-    if (tr_ref_is_null(agent)) {
-        tri_free(monitor);
-        return TR_ENODE;
+    snprintf(monitor->name, sizeof monitor->name, "%s", name != NULL ? name : "");
+    pthread_mutex_lock(&transport->mutex);
+    bool is_running = transport->is_running;
+    bool is_new = is_running && !has_monitor(transport, monitor);
+    tr_ref agent = transport->agent;
+    if (is_new) {
+        add_monitor(transport, loop, monitor);
     }
-    (void)tri_remote_control(loop, TRI_WATCH, tr_self_ref(self), agent, 0, NULL, NULL);
-    return 0;
+    pthread_mutex_unlock(&transport->mutex);
+    if (!is_new) {
+        tri_free(monitor);
+        return is_running ? 0 : TR_ENODE;
+    }
+    return tri_remote_control(loop, TRI_WATCH, tr_self_ref(self), agent, 0, NULL, NULL);
 }
 
 void tri_monitors_forget(tri_transport *transport, tr_ref who) {
@@ -241,14 +249,18 @@ void tri_peers_up(tri_link *link) {
     tri_free(refs);
 }
 
-void tri_peers_down(tri_link *link, int reason) {
+tr_ref *tri_peers_down_begin(tri_link *link, size_t *ret_count) {
     tri_transport *transport = link->transport;
-    size_t count;
     pthread_mutex_lock(&transport->mutex);
-    tr_ref *refs = collect(transport, link->session.name, &count);
+    tri_link_publish_locked(link);
+    tr_ref *refs = collect(transport, link->session.name, ret_count);
     pthread_mutex_unlock(&transport->mutex);
+    return refs;
+}
+
+void tri_peers_down_end(tri_link *link, int reason, tr_ref *refs, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        tell_down(transport->loop, refs[i], link->session.name, reason);
+        tell_down(link->transport->loop, refs[i], link->session.name, reason);
     }
     tri_free(refs);
 }

@@ -29,7 +29,7 @@
  * have been asleep (a stopped process, a handler that blocks): then the peer gets that time on top,
  * for its frames are waiting in our sockets.
  *
- * INVARIANTS  (checked by check())
+ * INVARIANTS  (checked by tri_session_check())
  *
  *   state HALF, UP, LEAVING  =>  peer.incarnation > dead_incarnation, peer.link != 0
  *   state not IDLE           =>  link != 0
@@ -49,7 +49,7 @@
 /* So many batches may wait for one acknowledgement: the sender's window is worth about 250. */
 enum { ACK_EVERY = 32 };
 
-static void check(const tri_session *session) {
+void tri_session_check(const tri_session *session) {
     if (session->state >= TRI_SESSION_HALF) {
         TRI_ASSERT(session->peer.incarnation > session->dead_incarnation);
         TRI_ASSERT(session->peer.link != 0);
@@ -59,23 +59,6 @@ static void check(const tri_session *session) {
     }
     TRI_ASSERT(session->acked < session->send_next);
     TRI_ASSERT(session->ack_sent < session->recv_next);
-}
-
-const char *tri_refuse_text(int code) {
-    static const char *const texts[] = {
-        [TRI_REFUSE_VERSION] = "no common protocol version",
-        [TRI_REFUSE_CLUSTER] = "it belongs to another cluster",
-        [TRI_REFUSE_NAME] = "its name, or the id made of it, is another node's",
-        [TRI_REFUSE_STALE] = "a newer node has that name",
-        [TRI_REFUSE_DOWN] = "it was declared down; it must start again",
-        [TRI_REFUSE_LINK] = "the link isn't known any more",
-        [TRI_REFUSE_BROKEN] = "messages were lost, repeated or damaged on the way",
-        [TRI_REFUSE_ADDRESS] = "the address to answer to isn't allowed",
-        [TRI_REFUSE_UNLISTED] = "only listed nodes may link",
-        [TRI_REFUSE_LEAVING] = "the node is shutting down",
-    };
-    bool known = code > 0 && (size_t)code < sizeof texts / sizeof texts[0];
-    return known ? texts[code] : "for a reason that isn't known here";
 }
 
 tr_time tri_session_beat(const struct tri_session_self *self) {
@@ -93,7 +76,7 @@ static tr_time wanted_beat(const tri_session *session) {
 /* ---- sending ------------------------------------------------------------------------- */
 
 /* A frame without DATA. Out of memory it is dropped: it will be sent again. */
-static void send_frame(tri_session *session, tr_time now, int type, uint64_t to_link,
+void tri_session_send(tri_session *session, tr_time now, int type, uint64_t to_link,
                        const tri_buffer *body) {
     tri_buffer buffer = {0};
     struct tri_frame frame = {.type = (uint8_t)type,
@@ -117,57 +100,9 @@ static void send_frame(tri_session *session, tr_time now, int type, uint64_t to_
     }
 }
 
-static struct tri_text text_of(const char *text) {
-    return (struct tri_text){text, strlen(text)};
-}
-
-static void send_hello(tri_session *session, tr_time now, int type) {
-    const struct tri_session_self *self = session->self;
-    bool is_welcome = type == TRI_FRAME_WELCOME;
-    struct tri_hello hello = {
-        .proto_min = TRI_PROTO_MIN,
-        .proto_max = TRI_PROTO_MAX,
-        .node = self->node,
-        .incarnation = self->incarnation,
-        .peer_incarnation = is_welcome ? session->peer.incarnation : 0,
-        .max_frame = self->max_frame,
-        .beat_ms = (uint32_t)(tri_session_beat(self) / TR_MS),
-        .lanes = 1,
-        .agent = self->agent,
-        .cluster = text_of(self->cluster),
-        .name = text_of(self->name),
-        .address = text_of(self->address)};
-    tri_buffer body = {0};
-    if (tri_hello_encode(&body, &hello) == 0) {
-        send_frame(session, now, type, is_welcome ? session->peer.link : 0, &body);
-    }
-    tri_buffer_free(&body);
-}
-
-int tri_session_refuse(tri_buffer *buffer, uint64_t to_link, int code) {
-    tri_buffer body = {0};
-    struct tri_refusal refusal = {(uint16_t)code, text_of(tri_refuse_text(code))};
-    int err = tri_refusal_encode(&body, &refusal);
-    if (err == 0) {
-        struct tri_frame frame = {.type = TRI_FRAME_REFUSE, .to_link = to_link, .body = body.data,
-                                  .body_size = body.size};
-        err = tri_frame_encode(buffer, &frame);
-    }
-    tri_buffer_free(&body);
-    return err;
-}
-
-static void send_refusal(tri_session *session, uint64_t to_link, int code) {
-    tri_buffer buffer = {0};
-    if (tri_session_refuse(&buffer, to_link, code) == 0) {
-        session->ops->send(session->arg, buffer.data, buffer.size);
-    }
-    tri_buffer_free(&buffer);
-}
-
 /* ---- the states ------------------------------------------------------------------------ */
 
-static void enter(tri_session *session, tr_time now, int state) {
+void tri_session_enter(tri_session *session, tr_time now, int state) {
     session->state = state;
     session->entered_at = now;
     session->heard_at = now;
@@ -175,7 +110,7 @@ static void enter(tri_session *session, tr_time now, int state) {
 }
 
 /* A new association: nothing of the old one is valid. */
-static void forget_peer(tri_session *session) {
+void tri_session_forget(tri_session *session) {
     do {
         session->link = session->ops->random(session->arg);
     } while (session->link == 0);
@@ -190,7 +125,7 @@ static void forget_peer(tri_session *session) {
 
 /* Pause until the next HELLO: doubles up to 5 s, plus or minus a half, so that a cluster that was
  * restarted doesn't dial in step. */
-static tr_time pause_before(tri_session *session) {
+tr_time tri_session_pause(tri_session *session) {
     unsigned doublings = session->attempt < 6 ? session->attempt : 6;
     tr_time pause = HELLO_FIRST << doublings < HELLO_MAX ? HELLO_FIRST << doublings : HELLO_MAX;
     tr_time jitter = (tr_time)(session->ops->random(session->arg) % (uint64_t)pause);
@@ -198,31 +133,31 @@ static tr_time pause_before(tri_session *session) {
 }
 
 static void say_hello(tri_session *session, tr_time now) {
-    send_hello(session, now, TRI_FRAME_HELLO);
-    session->hello_at = now + pause_before(session);
+    tri_session_send_hello(session, now, TRI_FRAME_HELLO);
+    session->hello_at = now + tri_session_pause(session);
     session->attempt++;
 }
 
-static void go_up(tri_session *session, tr_time now) {
-    enter(session, now, TRI_SESSION_UP);
+void tri_session_go_up(tri_session *session, tr_time now) {
+    tri_session_enter(session, now, TRI_SESSION_UP);
     session->attempt = 0;
-    check(session);
+    tri_session_check(session);
     session->ops->up(session->arg);
 }
 
 /* The peer's incarnation is over. Then dial again with ever longer pauses, or wait to be dialled. */
-static void go_down(tri_session *session, tr_time now, int reason) {
+void tri_session_go_down(tri_session *session, tr_time now, int reason) {
     bool was_up = session->state == TRI_SESSION_UP || session->state == TRI_SESSION_LEAVING;
     bool was_leaving = session->state == TRI_SESSION_LEAVING;
     if (was_up && session->peer.incarnation > session->dead_incarnation) {
         session->dead_incarnation = session->peer.incarnation;
         session->ops->down(session->arg, reason);
     }
-    forget_peer(session);
+    tri_session_forget(session);
     session->attempt = 1;
-    enter(session, now,
+    tri_session_enter(session, now,
           session->redials && !was_leaving ? TRI_SESSION_OPENING : TRI_SESSION_IDLE);
-    session->hello_at = now + pause_before(session);
+    session->hello_at = now + tri_session_pause(session);
     if (was_leaving) {
         session->ops->left(session->arg);
     }
@@ -230,8 +165,8 @@ static void go_down(tri_session *session, tr_time now, int reason) {
 
 /* We can't go on with this association: tell the peer, and end it. */
 static void break_link(tri_session *session, tr_time now) {
-    send_refusal(session, session->peer.link, TRI_REFUSE_BROKEN);
-    go_down(session, now, TR_EPROTOCOL);
+    tri_session_send_refusal(session, session->peer.link, TRI_REFUSE_BROKEN);
+    tri_session_go_down(session, now, TR_EPROTOCOL);
 }
 
 /* The earliest time at which tick would do something. */
@@ -254,121 +189,8 @@ static tr_time next_due(const tri_session *session) {
 
 /* At the end of each input. */
 static void settle(tri_session *session) {
-    check(session);
+    tri_session_check(session);
     session->due_at = next_due(session);
-}
-
-/* ---- HELLO and WELCOME ---------------------------------------------------------------------- */
-
-static bool text_is(struct tri_text text, const char *other) {
-    return text.size == strlen(other) && memcmp(text.data, other, text.size) == 0;
-}
-
-/* 0, or why this HELLO or WELCOME isn't acceptable: an enum tri_refuse. */
-static int judge(const tri_session *session, const struct tri_hello *hello) {
-    if (hello->proto_min > TRI_PROTO_MAX || hello->proto_max < TRI_PROTO_MIN) {
-        return TRI_REFUSE_VERSION;
-    }
-    if (!text_is(hello->cluster, session->self->cluster)) {
-        return TRI_REFUSE_CLUSTER;
-    }
-    if (!text_is(hello->name, session->name) || hello->node != session->node ||
-        session->node == session->self->node) {
-        return TRI_REFUSE_NAME;
-    }
-    if (tri_address_problem(hello->address.data, hello->address.size, TRI_ADDRESS_DIAL) != NULL) {
-        return TRI_REFUSE_ADDRESS;
-    }
-    if (hello->incarnation < session->peer.incarnation ||
-        hello->incarnation < session->dead_incarnation) {
-        return TRI_REFUSE_STALE;
-    }
-    return hello->incarnation == session->dead_incarnation ? TRI_REFUSE_DOWN : 0;
-}
-
-static void store_peer(tri_session *session, const struct tri_frame *frame,
-                       const struct tri_hello *hello) {
-    struct tri_session_peer *peer = &session->peer;
-    *peer = (struct tri_session_peer){.incarnation = hello->incarnation,
-                                      .link = frame->from_link,
-                                      .max_frame = hello->max_frame,
-                                      .beat = hello->beat_ms * TR_MS,
-                                      .agent = hello->agent};
-    memcpy(peer->address, hello->address.data, hello->address.size);
-    peer->address[hello->address.size] = 0;
-}
-
-/* A peer that begins anew while we think that we are linked has lost what it had of us. */
-static void on_hello(tri_session *session, tr_time now, const struct tri_frame *frame) {
-    struct tri_hello hello;
-    TRI_ASSERT(tri_hello_decode(frame, &hello) == 0);
-    int code = judge(session, &hello);
-    if (code == 0 && session->state == TRI_SESSION_LEAVING) {
-        code = TRI_REFUSE_LEAVING;
-    }
-    bool is_new = hello.incarnation != session->peer.incarnation ||
-                  frame->from_link != session->peer.link;
-    if (code == 0 && session->state == TRI_SESSION_UP && is_new) {
-        bool restarted = hello.incarnation > session->peer.incarnation;
-        go_down(session, now, TR_ENODEDOWN);
-        code = restarted ? 0 : TRI_REFUSE_DOWN;
-    }
-    if (code != 0) {
-        send_refusal(session, frame->from_link, code);
-        session->ops->refused(session->arg, true, code, text_of(tri_refuse_text(code)));
-        return;
-    }
-    if (is_new) {
-        bool was_idle = session->state == TRI_SESSION_IDLE;
-        /* Our own number stays: were both sides to change theirs for each HELLO, they could chase
-         * each other. Nothing was sent under it yet. */
-        store_peer(session, frame, &hello);
-        enter(session, now, TRI_SESSION_HALF);
-        session->ops->redial(session->arg); /* it listens, and perhaps at another address */
-        session->hello_at = was_idle ? now + pause_before(session) : session->hello_at;
-    }
-    send_hello(session, now, TRI_FRAME_WELCOME);
-    check(session);
-}
-
-static void on_welcome(tri_session *session, tr_time now, const struct tri_frame *frame) {
-    struct tri_hello hello;
-    TRI_ASSERT(tri_hello_decode(frame, &hello) == 0);
-    bool expected = session->state == TRI_SESSION_OPENING || session->state == TRI_SESSION_HALF;
-    if (!expected || frame->to_link != session->link ||
-        hello.peer_incarnation != session->self->incarnation) {
-        session->dropped++;
-        return;
-    }
-    int code = judge(session, &hello);
-    if (code != 0) {
-        send_refusal(session, frame->from_link, code);
-        session->ops->refused(session->arg, true, code, text_of(tri_refuse_text(code)));
-        return;
-    }
-    if (session->state == TRI_SESSION_HALF && frame->from_link != session->peer.link) {
-        session->dropped++; /* it has begun anew since, and its HELLO came first */
-        return;
-    }
-    store_peer(session, frame, &hello);
-    go_up(session, now);
-    send_frame(session, now, TRI_FRAME_PING, session->peer.link, NULL); /* now the peer is up too */
-}
-
-/* Both a verdict on our HELLO and the news that an association is over. */
-static void on_refuse(tri_session *session, tr_time now, const struct tri_frame *frame) {
-    struct tri_refusal refusal;
-    TRI_ASSERT(tri_refusal_decode(frame, &refusal) == 0);
-    if (session->state == TRI_SESSION_IDLE || frame->to_link != session->link) {
-        session->dropped++;
-        return;
-    }
-    session->ops->refused(session->arg, false, refusal.code, refusal.text);
-    if (session->state >= TRI_SESSION_UP) {
-        go_down(session, now, refusal.code == TRI_REFUSE_BROKEN ? TR_EPROTOCOL : TR_EREFUSED);
-    }
-    session->attempt = 6; /* try again, but at leisure */
-    session->hello_at = now + pause_before(session);
 }
 
 /* ---- frames of an association ------------------------------------------------------------------ */
@@ -402,16 +224,16 @@ static void on_data(tri_session *session, tr_time now, const struct tri_frame *f
         return;
     }
     if (session->recv_next - 1 - session->ack_sent >= ACK_EVERY) {
-        send_frame(session, now, TRI_FRAME_PING, session->peer.link, NULL);
+        tri_session_send(session, now, TRI_FRAME_PING, session->peer.link, NULL);
     }
 }
 
 static void on_bye(tri_session *session, tr_time now, const struct tri_frame *frame) {
     /* To one who has said BYE itself, the peer's is the answer. */
     if (session->state == TRI_SESSION_UP && (frame->flags & TRI_FRAME_ANSWER) == 0) {
-        send_frame(session, now, TRI_FRAME_BYE, session->peer.link, NULL);
+        tri_session_send(session, now, TRI_FRAME_BYE, session->peer.link, NULL);
     }
-    go_down(session, now, 0);
+    tri_session_go_down(session, now, 0);
 }
 
 /* PING, DATA, BYE. */
@@ -422,12 +244,12 @@ static void on_linked(tri_session *session, tr_time now, const struct tri_frame 
         /* The sender believes in an association that is over: one word is enough for a while. */
         if (now >= session->verdict_at) {
             session->verdict_at = now + HELLO_FIRST;
-            send_refusal(session, frame->from_link, TRI_REFUSE_LINK);
+            tri_session_send_refusal(session, frame->from_link, TRI_REFUSE_LINK);
         }
         return;
     }
     if (session->state == TRI_SESSION_HALF) {
-        go_up(session, now);
+        tri_session_go_up(session, now);
     }
     session->heard_at = now;
     if (session->is_suspect) {
@@ -454,9 +276,9 @@ void tri_session_receive(tri_session *session, tr_time now, const void *bytes, s
         return;
     }
     switch (frame.type) {
-    case TRI_FRAME_HELLO: on_hello(session, now, &frame); break;
-    case TRI_FRAME_WELCOME: on_welcome(session, now, &frame); break;
-    case TRI_FRAME_REFUSE: on_refuse(session, now, &frame); break;
+    case TRI_FRAME_HELLO: tri_session_on_hello(session, now, &frame); break;
+    case TRI_FRAME_WELCOME: tri_session_on_welcome(session, now, &frame); break;
+    case TRI_FRAME_REFUSE: tri_session_on_refuse(session, now, &frame); break;
     default: on_linked(session, now, &frame); break;
     }
     settle(session);
@@ -469,14 +291,14 @@ void tri_session_init(tri_session *session, const struct tri_session_self *self,
     *session = (tri_session){.self = self, .ops = ops, .arg = arg,
                              .node = tri_node_id(name, strlen(name))};
     memcpy(session->name, name, strlen(name) + 1);
-    forget_peer(session);
+    tri_session_forget(session);
 }
 
 void tri_session_open(tri_session *session, tr_time now) {
     session->redials = true;
     if (session->state == TRI_SESSION_IDLE) {
         session->attempt = 0;
-        enter(session, now, TRI_SESSION_OPENING);
+        tri_session_enter(session, now, TRI_SESSION_OPENING);
         session->ops->redial(session->arg);
         say_hello(session, now);
     }
@@ -487,7 +309,7 @@ void tri_session_connected(tri_session *session, tr_time now) {
     if (session->state == TRI_SESSION_OPENING) {
         say_hello(session, now);
     } else if (session->state == TRI_SESSION_HALF) {
-        send_hello(session, now, TRI_FRAME_WELCOME);
+        tri_session_send_hello(session, now, TRI_FRAME_WELCOME);
     }
     settle(session);
 }
@@ -509,11 +331,11 @@ void tri_session_number(tri_session *session, tr_time now, struct tri_frame *fra
 void tri_session_leave(tri_session *session, tr_time now) {
     session->redials = false;
     if (session->state == TRI_SESSION_UP) {
-        enter(session, now, TRI_SESSION_LEAVING);
-        send_frame(session, now, TRI_FRAME_BYE, session->peer.link, NULL);
+        tri_session_enter(session, now, TRI_SESSION_LEAVING);
+        tri_session_send(session, now, TRI_FRAME_BYE, session->peer.link, NULL);
     } else if (session->state != TRI_SESSION_LEAVING) {
-        forget_peer(session);
-        enter(session, now, TRI_SESSION_IDLE);
+        tri_session_forget(session);
+        tri_session_enter(session, now, TRI_SESSION_IDLE);
         session->ops->left(session->arg);
     }
     settle(session);
@@ -521,8 +343,8 @@ void tri_session_leave(tri_session *session, tr_time now) {
 
 void tri_session_fail(tri_session *session, tr_time now, int reason) {
     if (session->state >= TRI_SESSION_UP) {
-        send_refusal(session, session->peer.link, TRI_REFUSE_BROKEN);
-        go_down(session, now, reason);
+        tri_session_send_refusal(session, session->peer.link, TRI_REFUSE_BROKEN);
+        tri_session_go_down(session, now, reason);
     }
     settle(session);
 }
@@ -533,8 +355,8 @@ static void tick_opening(tri_session *session, tr_time now) {
     if (session->state == TRI_SESSION_HALF &&
         now - session->entered_at >= session->self->down_after) {
         /* It never heard us; forget what it said. */
-        forget_peer(session);
-        enter(session, now, session->redials ? TRI_SESSION_OPENING : TRI_SESSION_IDLE);
+        tri_session_forget(session);
+        tri_session_enter(session, now, session->redials ? TRI_SESSION_OPENING : TRI_SESSION_IDLE);
     }
     if (session->state != TRI_SESSION_IDLE && now >= session->hello_at) {
         session->ops->redial(session->arg);
@@ -545,7 +367,7 @@ static void tick_opening(tri_session *session, tr_time now) {
 static void tick_up(tri_session *session, tr_time now) {
     tr_time silence = now - session->heard_at;
     if (silence >= session->self->down_after) {
-        go_down(session, now, TR_ENODEDOWN);
+        tri_session_go_down(session, now, TR_ENODEDOWN);
         return;
     }
     if (silence >= session->self->heartbeat && !session->is_suspect) {
@@ -553,7 +375,7 @@ static void tick_up(tri_session *session, tr_time now) {
         session->ops->suspect(session->arg, false);
     }
     if (now - session->sent_at >= wanted_beat(session) || now >= session->ack_at) {
-        send_frame(session, now, TRI_FRAME_PING, session->peer.link, NULL);
+        tri_session_send(session, now, TRI_FRAME_PING, session->peer.link, NULL);
     }
 }
 
@@ -569,7 +391,7 @@ tr_time tri_session_tick(tri_session *session, tr_time now) {
     case TRI_SESSION_UP: tick_up(session, now); break;
     case TRI_SESSION_LEAVING:
         if (now - session->entered_at >= LEAVE_MAX) {
-            go_down(session, now, TR_ENODEDOWN);
+            tri_session_go_down(session, now, TR_ENODEDOWN);
         }
         break;
     default: break;

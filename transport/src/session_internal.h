@@ -111,4 +111,23 @@ tr_time tri_session_beat(const struct tri_session_self *self);
 int tri_session_refuse(tri_buffer *buffer, uint64_t to_link, int code);
 const char *tri_refuse_text(int code);
 
+/* ---- shared by session.c and handshake.c ---------------------------------------------- */
+
+/* session.c */
+void tri_session_check(const tri_session *session);
+void tri_session_send(tri_session *session, tr_time now, int type, uint64_t to_link,
+                      const tri_buffer *body);
+void tri_session_enter(tri_session *session, tr_time now, int state);
+void tri_session_forget(tri_session *session);
+tr_time tri_session_pause(tri_session *session);
+void tri_session_go_up(tri_session *session, tr_time now);
+void tri_session_go_down(tri_session *session, tr_time now, int reason);
+
+/* handshake.c */
+void tri_session_send_hello(tri_session *session, tr_time now, int type);
+void tri_session_send_refusal(tri_session *session, uint64_t to_link, int code);
+void tri_session_on_hello(tri_session *session, tr_time now, const struct tri_frame *frame);
+void tri_session_on_welcome(tri_session *session, tr_time now, const struct tri_frame *frame);
+void tri_session_on_refuse(tri_session *session, tr_time now, const struct tri_frame *frame);
+
 #endif

@@ -286,9 +286,11 @@ void tri_say(tri_transport *transport, const char *address, const void *bytes, s
 /* peers.c: waiting for nodes and being told of them. */
 void tri_monitors_forget(tri_transport *transport, tr_ref who);
 void tri_peers_up(tri_link *link);
-void tri_peers_down(tri_link *link, int reason);
+/* The link is down: from now on others see it so, and those who monitored it until now are in the
+ * list, which _end tells and frees. */
+tr_ref *tri_peers_down_begin(tri_link *link, size_t *ret_count);
+void tri_peers_down_end(tri_link *link, int reason, tr_ref *refs, size_t count);
 void tri_peers_stopped(tri_transport *transport);
-void tri_peers_free(tri_transport *transport);
 
 /* remote.c */
 void tri_remote_init(tri_remote *remote);
@@ -297,10 +299,13 @@ static inline tri_transport *tri_transport_of(tri_remote *remote) {
 }
 
 /* agent.c: the actor that other nodes ask to spawn and to look names up. */
-int tri_agent_start(tri_transport *transport);
+int tri_agent_start_here(tri_transport *transport);
 int tri_agent_spawn(tri_transport *transport, tr_ref agent, tr_ref *ret_ref,
                     const struct tr_behaviour *behaviour, const struct tr_spawn_opts *opts,
                     bool wait_for_init);
 int tri_agent_whereis(tr_ref agent, const char *name, size_t size, tr_ref *ret_ref);
+/* NULL: no such behaviour may be spawned by others. Any thread. */
+const struct tr_behaviour *tri_allowed_find(tri_transport *transport, const char *name,
+                                            size_t size);
 
 #endif

@@ -34,6 +34,7 @@
 #include "cpu_internal.h"
 #include "frame_internal.h"
 
+#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -65,6 +66,7 @@ struct tri_zsocket {
     tri_flush flush;                   /* (L) */
     void *handle;                      /* (L) NULL: closed */
     void *registration;                /* (L) the poller's */
+    int fd;                            /* (C) ZMQ_FD */
     tri_zcontext *context;             /* (C) */
     tr_loop *loop;                     /* (C) */
     const struct tri_zsocket_ops *ops; /* (L) */
@@ -252,8 +254,12 @@ void tri_zsocket_check(tri_zsocket *socket) {
     if (socket == NULL || socket->flush.is_queued || socket->is_ready) {
         return; /* it will be looked at anyway */
     }
+    /* A readable descriptor only means that the edge is still to be reported. */
+    struct pollfd edge = {.fd = socket->fd, .events = POLLIN};
+    bool is_coming = poll(&edge, 1, 0) > 0;
     tri_zcontext *context = socket->context;
-    context->missed += pump(socket);
+    bool worked = pump(socket);
+    context->missed += worked && !is_coming;
     release(socket);
 }
 
@@ -291,7 +297,8 @@ static int set_options(tri_zsocket *socket, const struct tri_zsocket_opts *opts)
         {ZMQ_HEARTBEAT_IVL, ZMTP_BEAT_MS},
         {ZMQ_HEARTBEAT_TIMEOUT, (int)patience},
         {ZMQ_HEARTBEAT_TTL, (int)patience},
-        {ZMQ_IPV6, 1},
+        /* Only where it is needed: an IPv4 address would come out as [::ffff:127.0.0.1]. */
+        {ZMQ_IPV6, strchr(opts->address, '[') != NULL},
     };
     static const struct int_option inbox[] = {
         {ZMQ_ROUTER_MANDATORY, 1},
@@ -350,12 +357,11 @@ static int attach(tri_zsocket *socket, const struct tri_zsocket_opts *opts) {
     if (rc < 0 || zmq_getsockopt(socket->handle, ZMQ_LAST_ENDPOINT, socket->address, &size) < 0) {
         return system_error(zmq_errno());
     }
-    int fd;
-    size = sizeof fd;
-    if (zmq_getsockopt(socket->handle, ZMQ_FD, &fd, &size) < 0) {
+    size = sizeof socket->fd;
+    if (zmq_getsockopt(socket->handle, ZMQ_FD, &socket->fd, &size) < 0) {
         return system_error(zmq_errno());
     }
-    return socket->loop->seams.poller->add(socket->loop->poller, fd, on_edge, socket,
+    return socket->loop->seams.poller->add(socket->loop->poller, socket->fd, on_edge, socket,
                                            &socket->registration);
 }
 
