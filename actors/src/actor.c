@@ -172,6 +172,7 @@ int tri_actor_new(tri_actors *actors, const struct tr_behaviour *behaviour,
     memset(actor, 0, size);
     actor->node.run = tri_actor_run;
     actor->tail = &actor->head;
+    actor->row = &tri_no_row;
     actor->behaviour = behaviour;
     actor->slab = slab;
     actor->count_max = bound(opts->mailbox_messages, TR_MAILBOX_MESSAGES);

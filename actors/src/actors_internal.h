@@ -195,9 +195,8 @@ struct tr_actor {
     uint8_t flags;                        /* (L) enum tri_actor_flag */
     uint8_t overflow;                     /* (C) enum tr_overflow */
     uint8_t slab;                         /* (C) size class of this struct with its state */
-    uint8_t last_row;                     /* (L) where the last message found its handler */
-    uint8_t unused[3];
     int32_t reason;                       /* (L) why it ends */
+    const struct tri_row *row;            /* (L) of the last message: never NULL */
 };
 
 /* The state struct stands behind the actor. */
@@ -242,7 +241,8 @@ struct tri_ask_slot {
 
 struct tri_port {
     tri_flush flush;      /* first member */
-    tr_loop *to;          /* (C) the loop it leads to */
+    tr_loop *to;          /* (C) the loop it leads to; its fields are not ours to read */
+    unsigned to_id;       /* (C) */
     tri_node *newest;     /* (L) the chain for the next push */
     tri_node *oldest;     /* (L) */
     uint32_t queued;      /* (L) in the chain */
@@ -327,7 +327,11 @@ tri_envelope *tri_envelope_make(tri_actors *actors, int kind, const struct tr_ty
                                 const void *message, bool with_tail);
 
 /* ---- port.c ---- */
-tri_port *tri_port_get(tri_actors *actors, tr_loop *to);
+/* By loop id. NULL: no such loop, or out of memory; tri_port_error() tells. */
+tri_port *tri_port_get(tri_actors *actors, unsigned id);
+int tri_port_error(unsigned id);
+/* Id of the loop to post to: the actor's, or the one that owns the link to its node. Or an error. */
+int tri_route(tr_loop *from, const tr_ref *to);
 bool tri_port_has_credit(const tri_port *port);
 void tri_port_send(tri_actors *actors, tri_port *port, tri_envelope *envelope, bool counts);
 void tri_port_return(tri_actors *actors, tri_envelope *envelope);
@@ -361,6 +365,7 @@ tr_ref tri_actor_ref(const tri_actors *actors, const tr_actor *actor);
 void tri_actor_kill(tri_actors *actors, tr_actor *actor);
 
 /* ---- dispatch.c ---- */
+extern const struct tri_row tri_no_row; /* of no type: where an actor begins */
 void tri_actor_run(tr_loop *loop, tri_node *node);
 void tri_actor_wake(tri_actors *actors, tr_actor *actor);
 void tri_current_done(tri_actors *actors, tr_actor *actor, int err);

@@ -114,8 +114,7 @@ static int answer(tri_actors *actors, tri_ask_id id, int err, const struct tr_ty
     if (envelope == NULL) {
         return tri_message_error(type, message);
     }
-    tr_loop *to = tri_loop_by_id(id.loop);
-    tri_port *port = to != NULL ? tri_port_get(actors, to) : NULL;
+    tri_port *port = tri_port_get(actors, id.loop);
     if (port == NULL) {
         tri_envelope_recycle(actors, envelope);
         return -ENOMEM;

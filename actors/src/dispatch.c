@@ -31,12 +31,14 @@ void tri_actor_wake(tri_actors *actors, tr_actor *actor) {
     }
 }
 
+const struct tri_row tri_no_row = {NULL, NULL, NULL, TRI_ROW_on};
+
 static const struct tri_row *find_row(tr_actor *actor, const struct tr_type *type) {
     const struct tr_behaviour *behaviour = actor->behaviour;
     for (size_t i = 0; i < behaviour->row_count; i++) {
         if (behaviour->rows[i].type == type && behaviour->rows[i].kind == TRI_ROW_on) {
-            actor->last_row = (uint8_t)i;
-            return &behaviour->rows[i];
+            actor->row = &behaviour->rows[i];
+            return actor->row;
         }
     }
     return NULL;
@@ -44,14 +46,8 @@ static const struct tri_row *find_row(tr_actor *actor, const struct tr_type *typ
 
 /* Most messages are of the same type as the last one. */
 static inline const struct tri_row *row_of(tr_actor *actor, const struct tr_type *type) {
-    const struct tr_behaviour *behaviour = actor->behaviour;
-    if (TRI_LIKELY(actor->last_row < behaviour->row_count)) {
-        const struct tri_row *row = &behaviour->rows[actor->last_row];
-        if (TRI_LIKELY(row->type == type && row->kind == TRI_ROW_on)) {
-            return row;
-        }
-    }
-    return find_row(actor, type);
+    const struct tri_row *row = actor->row;
+    return TRI_LIKELY(row->type == type) ? row : find_row(actor, type);
 }
 
 /* Nobody is helped by running a request whose asker has given up. */

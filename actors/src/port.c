@@ -175,17 +175,25 @@ static void port_push(tri_actors *actors, tri_port *port, tri_node *node) {
     }
 }
 
-tri_port *tri_port_get(tri_actors *actors, tr_loop *to) {
-    tri_port *port = actors->ports[to->id];
-    if (TRI_UNLIKELY(port == NULL)) {
-        port = tri_calloc(1, sizeof *port);
-        if (port != NULL) {
-            port->flush.run = port_flush;
-            port->to = to;
-            actors->ports[to->id] = port;
-        }
+static tri_port *make_port(tri_actors *actors, unsigned id) {
+    tr_loop *to = tri_loop_by_id(id);
+    tri_port *port = to != NULL ? tri_calloc(1, sizeof *port) : NULL;
+    if (port != NULL) {
+        port->flush.run = port_flush;
+        port->to = to;
+        port->to_id = id;
+        actors->ports[id] = port;
     }
     return port;
+}
+
+tri_port *tri_port_get(tri_actors *actors, unsigned id) {
+    tri_port *port = id < TR_LOOPS_MAX ? actors->ports[id] : NULL;
+    return TRI_LIKELY(port != NULL) ? port : make_port(actors, id);
+}
+
+int tri_port_error(unsigned id) {
+    return tri_loop_by_id(id) == NULL ? TR_ENOACTOR : -ENOMEM;
 }
 
 bool tri_port_has_credit(const tri_port *port) {
@@ -197,7 +205,7 @@ void tri_port_send(tri_actors *actors, tri_port *port, tri_envelope *envelope, b
         envelope->flags |= TRI_ENVELOPE_CREDIT;
         port->on_way++;
     }
-    envelope->at_loop = (uint16_t)port->to->id;
+    envelope->at_loop = (uint16_t)port->to_id;
     envelope->node.run = tri_envelope_arrived;
     actors->stats.sent_far++;
     port_push(actors, port, &envelope->node);
@@ -225,13 +233,15 @@ void tri_port_came_back(tri_actors *actors, tri_envelope *envelope) {
  * so without a chain that it could overtake, it is pushed alone. */
 static void go_home(tr_loop *loop, tri_envelope *envelope,
                     void (*run)(tr_loop *loop, tri_node *node)) {
-    tr_loop *owner = tri_loop_by_id(envelope->owner_loop);
     tri_actors *actors = tri_actors_of(loop);
-    tri_port *port = actors != NULL ? tri_port_get(actors, owner) : NULL;
+    tri_port *port = actors != NULL ? tri_port_get(actors, envelope->owner_loop) : NULL;
     envelope->node.run = run;
     if (port != NULL) {
         port_push(actors, port, &envelope->node);
-    } else if (tri_inbox_push(&owner->inbox, &envelope->node, &envelope->node) < 0 &&
+        return;
+    }
+    tr_loop *owner = tri_loop_by_id(envelope->owner_loop);
+    if (tri_inbox_push(&owner->inbox, &envelope->node, &envelope->node) < 0 &&
                envelope->slab >= TRI_SLABS) {
         tri_free(envelope);
     }
@@ -255,7 +265,7 @@ void tri_port_return(tri_actors *actors, tri_envelope *envelope) {
         tri_free(envelope);
         return;
     }
-    tri_port *port = tri_port_get(actors, tri_loop_by_id(envelope->owner_loop));
+    tri_port *port = tri_port_get(actors, envelope->owner_loop);
     if (TRI_LIKELY(port != NULL && envelope->slab < TRI_SLABS)) {
         add_return(actors, port, envelope);
     } else {
@@ -333,18 +343,15 @@ void tri_envelope_arrived(tr_loop *loop, tri_node *node) {
 
 /* ---- sending -------------------------------------------------------------------------------------- */
 
-/* The loop that owns the link to a node. */
-static int route(tr_loop *from, const tr_ref *to, tr_loop **ret_loop) {
+int tri_route(tr_loop *from, const tr_ref *to) {
+    if (TRI_LIKELY(to->node == 0)) {
+        return to->loop;
+    }
     tri_system *system = from != NULL ? tri_actors_of(from)->system : NULL;
     if (system == NULL || system->remote == NULL) {
         return TR_ENODE;
     }
-    int id = system->remote->route(system->remote, *to);
-    if (id < 0) {
-        return id;
-    }
-    *ret_loop = tri_loop_by_id((unsigned)id);
-    return 0;
+    return system->remote->route(system->remote, *to);
 }
 
 /* Straight to the link on this very loop, but counted: its queue is bounded by credit. */
@@ -356,15 +363,9 @@ static void send_to_link(tri_actors *actors, tri_port *port, tri_envelope *envel
 }
 
 int tri_envelope_send(tr_loop *loop, const tr_ref *to, tri_envelope *envelope) {
-    tr_loop *at = to->node == 0 ? tri_loop_by_id(to->loop) : NULL;
-    if (TRI_UNLIKELY(to->node != 0)) {
-        int err = route(loop, to, &at);
-        if (err < 0) {
-            return err;
-        }
-    }
-    if (TRI_UNLIKELY(at == NULL)) {
-        return TR_ENOACTOR;
+    int id = tri_route(loop, to);
+    if (TRI_UNLIKELY(id < 0)) {
+        return id;
     }
     envelope->to_slot = to->slot;
     envelope->to_generation = to->generation;
@@ -372,21 +373,23 @@ int tri_envelope_send(tr_loop *loop, const tr_ref *to, tri_envelope *envelope) {
         tri_envelope_tail(envelope)->to = *to;
     }
     if (loop == NULL) {
-        return tri_post_foreign(at, envelope);
+        tr_loop *at = tri_loop_by_id((unsigned)id);
+        return at != NULL ? tri_post_foreign(at, envelope) : TR_ENOACTOR;
     }
     tri_actors *actors = tri_actors_of(loop);
-    if (at == loop && to->node == 0) {
+    bool is_here = (unsigned)id == actors->loop_id;
+    if (is_here && to->node == 0) {
         return tri_mailbox_offer(actors, envelope);
     }
-    tri_port *port = tri_port_get(actors, at);
+    tri_port *port = tri_port_get(actors, (unsigned)id);
     if (TRI_UNLIKELY(port == NULL)) {
-        return -ENOMEM;
+        return tri_port_error((unsigned)id);
     }
     bool counts = envelope->kind == TRI_MESSAGE;
     if (counts && !tri_port_has_credit(port)) {
         return TR_EFULL;
     }
-    if (at == loop) {
+    if (is_here) {
         send_to_link(actors, port, envelope, counts);
     } else {
         tri_port_send(actors, port, envelope, counts);

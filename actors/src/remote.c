@@ -21,10 +21,9 @@ static int deliver(tri_actors *actors, tr_ref to, tri_envelope *envelope) {
         }
         return 0;
     }
-    tr_loop *at = tri_loop_by_id(to.loop);
-    tri_port *port = at != NULL ? tri_port_get(actors, at) : NULL;
+    tri_port *port = tri_port_get(actors, to.loop);
     if (port == NULL) {
-        tri_envelope_refuse(actors, envelope, at == NULL ? TR_ENOACTOR : -ENOMEM);
+        tri_envelope_refuse(actors, envelope, tri_port_error(to.loop));
         return 0;
     }
     tri_port_send(actors, port, envelope, false);

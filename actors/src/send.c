@@ -79,19 +79,13 @@ static inline int wait_here(tri_actors *actors, const tr_ref *to, size_t size) {
 
 /* Until the pair of loops has credit. */
 static int wait_far(tri_actors *actors, const tr_ref *to) {
-    unsigned id = to->loop;
-    if (to->node != 0) {
-        tri_remote *remote = actors->system->remote;
-        int routed = remote != NULL ? remote->route(remote, *to) : TR_ENODE;
-        if (routed < 0) {
-            return routed;
-        }
-        id = (unsigned)routed;
+    int id = tri_route(actors->loop, to);
+    if (id < 0) {
+        return id;
     }
-    tr_loop *at = tri_loop_by_id(id);
-    tri_port *port = at != NULL ? tri_port_get(actors, at) : NULL;
+    tri_port *port = tri_port_get(actors, (unsigned)id);
     if (port == NULL) {
-        return at == NULL ? TR_ENOACTOR : -ENOMEM;
+        return tri_port_error((unsigned)id);
     }
     return tri_port_wait(port);
 }

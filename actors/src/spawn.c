@@ -229,7 +229,7 @@ struct far_begin {
 static int begin_far(tri_actors *actors, tri_ask_id id, void *arg) {
     struct far_begin *begin = arg;
     tri_envelope *envelope = spawner_new(actors, TRI_CONTROL, id);
-    tri_port *port = tri_port_get(actors, begin->to);
+    tri_port *port = tri_port_get(actors, (unsigned)begin->to->id);
     if (envelope == NULL || port == NULL) {
         if (envelope != NULL) {
             tri_envelope_recycle(actors, envelope);

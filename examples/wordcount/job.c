@@ -75,7 +75,10 @@ static int start(struct desk *desk) {
     const struct wc_options *options = desk->job->options;
     unsigned places = options->nodes * options->loops;
     desk->shards = places < WC_SHARDS_MAX ? places : WC_SHARDS_MAX;
-    int err = wc_links_start(0, options, desk->job->team->directory);
+    int err = wc_watch_dead_letters();
+    if (err == 0) {
+        err = wc_links_start(0, options, desk->job->team->directory);
+    }
     if (err == 0) {
         err = wc_links_wait(desk->job->team);
     }

@@ -108,4 +108,8 @@ struct wc_node_name wc_node_name(unsigned node);
 /* An actor or its node is gone or out of reach: nothing is wrong with what it was asked to do. */
 bool wc_is_loss(int err);
 
+/* Report messages that reached nobody, unless they were lost with their receiver: that, the boss
+ * repairs. At the start of each process's main task. 0 or -ENOMEM. */
+int wc_watch_dead_letters(void);
+
 #endif

@@ -122,24 +122,26 @@ static int send_words(reader *r, const count_file *m, uint64_t *ret_committed) {
     return is_short ? tr_sleep(100 * TR_MS) : 0;
 }
 
-static int on_count_file(tr_self *self, reader *r, const count_file *m) {
-    (void)self;
-    int err = read_file(r, m);
-    if (err < 0) {
-        return err;
-    }
+static int report(tr_self *self, reader *r, const count_file *m, uint64_t committed) {
     const struct wc_file_stats *stats = wc_reader_stats(r->files);
+    int err = tr_send_wait(r->boss, file_counted, .file = m->file, .attempt = m->attempt,
+                           .version = r->version, .committed = committed, .outcome = stats->outcome,
+                           .err = stats->err, .raw_bytes = stats->raw_bytes,
+                           .text_bytes = stats->text_bytes, .words = stats->words);
+    if (wc_is_loss(err)) {
+        tr_self_stop(self); /* nobody wants to know any more */
+        return 0;
+    }
+    return err;
+}
+
+static int on_count_file(tr_self *self, reader *r, const count_file *m) {
     uint64_t committed = 0;
-    if (stats->outcome == WC_COUNTED) {
+    int err = read_file(r, m);
+    if (err == 0 && wc_reader_stats(r->files)->outcome == WC_COUNTED) {
         err = send_words(r, m, &committed);
     }
-    if (err < 0) {
-        return err;
-    }
-    return tr_send_wait(r->boss, file_counted, .file = m->file, .attempt = m->attempt,
-                        .version = r->version, .committed = committed, .outcome = stats->outcome,
-                        .err = stats->err, .raw_bytes = stats->raw_bytes,
-                        .text_bytes = stats->text_bytes, .words = stats->words);
+    return err < 0 ? err : report(self, r, m, committed);
 }
 
 TR_PROTOCOL(reader, shard_at, count_file);

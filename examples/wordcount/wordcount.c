@@ -47,6 +47,12 @@ static void block_signals(sigset_t *ret_before) {
     sigprocmask(SIG_BLOCK, &both, ret_before);
 }
 
+/* Warnings of the library. */
+static void log_line(void *arg, const struct tr_log_line *line) {
+    const char *who = arg;
+    wc_say("%s: %s", who, line->text);
+}
+
 /* ---- after ---- */
 
 static int print_report(const struct wc_job *job) {
@@ -151,6 +157,8 @@ static int run(const struct wc_options *options) {
 int main(int argc, char **argv) {
     struct wc_options options;
     wc_options_parse(&options, argc, argv);
+    struct wc_node_name name = wc_node_name(options.worker);
+    tr_log_set_sink(log_line, name.text, TR_LOG_WARN);
     if (options.worker > 0) {
         return wc_worker_main(&options);
     }

@@ -40,7 +40,10 @@ static int wait_for_end(void) {
 
 static int worker(void *arg) {
     const struct wc_options *options = arg;
-    int err = allow_actors();
+    int err = wc_watch_dead_letters();
+    if (err == 0) {
+        err = allow_actors();
+    }
     if (err == 0) {
         err = wc_links_start(options->worker, options, options->directory);
     }

@@ -70,14 +70,14 @@ static inline void ta_count_letters(void) {
 }
 
 /** Wait in a task until the condition holds; the test fails when it doesn't for long. */
-#define TA_UNTIL(cond)                                               \
-    do {                                                             \
-        for (int ta_i = 0; ta_i < 10000 && !(cond); ta_i++) {        \
-            if (tr_sleep(TR_MS) < 0) {                               \
-                break;                                               \
-            }                                                        \
-        }                                                            \
-        T_CHECK(cond);                                               \
+#define TA_UNTIL(cond)                                        \
+    do {                                                      \
+        for (int ta_i = 0; ta_i < 10000 && !(cond); ta_i++) { \
+            if (tr_sleep(TR_MS) < 0) {                        \
+                break;                                        \
+            }                                                 \
+        }                                                     \
+        T_CHECK(cond);                                        \
     } while (0)
 
 /** The next of a sequence of pseudo-random numbers: a failure can be repeated from its seed. */

@@ -61,7 +61,7 @@ static int proc_main(tr_self *self, const ta_text *m) {
 
 TR_PROCESS(alloc_process, ta_text, proc_main);
 
-/* ---- the scenario ------------------------------------------------------------------------------------ */
+/* ---- the scenario ------------------------------------------------------------------------ */
 
 /* TR_FOREVER: an answer that got lost for want of memory would hang the test. */
 static int use(tr_ref ref, tr_ref other) {

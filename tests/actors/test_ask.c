@@ -20,27 +20,19 @@ static int server_do(tr_self *self, server *s, const tk_do *m) {
     (void)s;
     atomic_fetch_add(&runs, 1);
     switch (m->what) {
-    case REPLY:
-        return tr_reply(self, ta_value, .n = 42);
-    case NOTHING:
-        return 0;
+    case REPLY: return tr_reply(self, ta_value, .n = 42);
+    case NOTHING: return 0;
     case WRONG_TYPE:
         atomic_store(&stray_result, tr_reply(self, ta_text, .text = tr_str("no number")));
         return 0;
-    case ERROR:
-        return tr_reply_error(self, TA_EODD);
-    case FAIL:
-        return TA_EVEN;
-    case SLOW:
-        err = tr_sleep(m->ns);
-        return err < 0 ? err : tr_reply(self, ta_value, .n = 43);
+    case ERROR: return tr_reply_error(self, TA_EODD);
+    case FAIL: return TA_EVEN;
+    case SLOW: err = tr_sleep(m->ns); return err < 0 ? err : tr_reply(self, ta_value, .n = 43);
     case TWICE:
         err = tr_reply(self, ta_value, .n = 1);
         atomic_store(&stray_result, tr_reply(self, ta_value, .n = 2));
         return err;
-    default:
-        tr_self_stop(self);
-        return 0;
+    default: tr_self_stop(self); return 0;
     }
 }
 
@@ -80,7 +72,7 @@ static int spawn_server(tr_ref *ret, int loop) {
     return tr_spawn(ret, server, .place = TR_LOOP(loop), .mailbox_messages = TR_UNBOUNDED);
 }
 
-/* ---- what comes back ------------------------------------------------------------------------------- */
+/* ---- what comes back --------------------------------------------------------------------- */
 
 static int check_answers(int loop) {
     tr_ref ref;
@@ -143,7 +135,7 @@ T_TASK_TEST_LOOPS(ask, strings_in_replies_are_valid_until_the_next_ask, 2) {
     return 0;
 }
 
-/* ---- deadlines ------------------------------------------------------------------------------------------ */
+/* ---- deadlines --------------------------------------------------------------------------- */
 
 T_TASK_TEST_LOOPS(ask, the_deadline_ends_the_wait_and_a_late_reply_is_ignored, 2) {
     ta_count_letters();
@@ -181,7 +173,7 @@ T_TASK_TEST_LOOPS(ask, a_request_that_has_expired_is_not_run, 2) {
     return 0;
 }
 
-/* ---- the receiver goes away ------------------------------------------------------------------------------- */
+/* ---- the receiver goes away -------------------------------------------------------------- */
 
 struct asking {
     tr_ref to;
@@ -233,7 +225,7 @@ T_TASK_TEST_LOOPS(ask, who_asks_an_actor_that_ends_learns_why, 2) {
     return 0;
 }
 
-/* ---- the asker goes away ------------------------------------------------------------------------------------- */
+/* ---- the asker goes away ----------------------------------------------------------------- */
 
 T_TASK_TEST_LOOPS(ask, a_cancelled_asker_and_its_late_reply, 2) {
     ta_count_letters();
@@ -270,7 +262,7 @@ T_TASK_TEST_LOOPS(ask, a_time_limit_around_it, 2) {
     return 0;
 }
 
-/* ---- many at once ------------------------------------------------------------------------------------------------ */
+/* ---- many at once ------------------------------------------------------------------------ */
 
 enum { MANY = 10000 };
 
@@ -323,7 +315,7 @@ T_TEST(ask, thousands_at_once_across_loops) {
     run_with_small_stacks(many_across);
 }
 
-/* ---- a chain of asks ------------------------------------------------------------------------------------------------ */
+/* ---- a chain of asks --------------------------------------------------------------------- */
 
 TR_MESSAGE(tk_forward, (1, ref, next), (2, uint32, hops), (3, int64, nap));
 TR_REPLY(tk_forward, ta_value);

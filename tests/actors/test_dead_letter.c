@@ -38,7 +38,7 @@ TR_PROTOCOL(dl_target, ta_num, ta_nap, ta_fail, ta_get);
 TR_BEHAVIOUR(dl_target, TR_ON(ta_num, target_num), TR_ON(ta_nap, target_nap),
              TR_ON(ta_fail, target_fail), TR_ON(ta_get, target_get));
 
-/* ---- each reason ------------------------------------------------------------------------------------- */
+/* ---- each reason ------------------------------------------------------------------------- */
 
 static int expect_letter(tr_ref to, const struct tr_type *type, int reason) {
     TA_UNTIL(atomic_load(&letters.count) == 1);
@@ -100,7 +100,7 @@ T_TASK_TEST_LOOPS(dead_letter, reasons_are_kept_for_the_latest_thousands, 2) {
     return 0;
 }
 
-/* ---- conservation ----------------------------------------------------------------------------------------- */
+/* ---- conservation ------------------------------------------------------------------------ */
 
 enum { TARGETS = 24, DRIVERS = 4 };
 
@@ -127,37 +127,21 @@ static void drive_one(dl_driver *d) {
     uint64_t what = ta_random(&d->random) % 1024;
     /* Few of them kill, or soon all would be dead. */
     switch (what < 4 ? what : 4 + what % 60) {
-    case 0:
-        count_result(tr_send(to, ta_fail, .err = TA_EODD));
-        break;
-    case 1:
-        (void)tr_stop(to);
-        break;
-    case 2:
-        (void)tr_kill(to);
-        break;
+    case 0: count_result(tr_send(to, ta_fail, .err = TA_EODD)); break;
+    case 1: (void)tr_stop(to); break;
+    case 2: (void)tr_kill(to); break;
     case 3:
     case 4:
     case 11:
         count_result(tr_send(to, ta_nap, .ns = (int64_t)(ta_random(&d->random) % (200 * TR_US))));
         break;
     case 5:
-    case 6:
-        T_CHECK(tr_ask(to, 50 * TR_MS, &value, ta_get) <= 0);
-        break;
+    case 6: T_CHECK(tr_ask(to, 50 * TR_MS, &value, ta_get) <= 0); break;
     case 7:
-    case 8:
-        count_result(tr_send_wait(to, ta_num, .n = 1));
-        break;
-    case 9:
-        count_result(tr_send(to, ta_stranger));
-        break;
-    case 10:
-        (void)tr_yield();
-        break;
-    default:
-        count_result(tr_send(to, ta_num, .n = 1));
-        break;
+    case 8: count_result(tr_send_wait(to, ta_num, .n = 1)); break;
+    case 9: count_result(tr_send(to, ta_stranger)); break;
+    case 10: (void)tr_yield(); break;
+    default: count_result(tr_send(to, ta_num, .n = 1)); break;
     }
 }
 

@@ -25,7 +25,7 @@ enum { REFS = 200 };
 
 static struct {
     pthread_mutex_t mutex;
-    tr_ref refs[REFS];       /* under mutex */
+    tr_ref refs[REFS]; /* under mutex */
     atomic_long steps_left;
     atomic_long sent, handled;
     atomic_long asks, answers;
@@ -66,10 +66,8 @@ static bool is_known(int err) {
     case TR_EDEADLK:
     case TR_EDROPPED:
     case TR_ENOREPLY:
-    case TA_EODD:
-        return true;
-    default:
-        return false;
+    case TA_EODD: return true;
+    default: return false;
     }
 }
 
@@ -90,10 +88,10 @@ static tr_string some_padding(uint64_t random) {
 static void spawn_one(fish *f) {
     tr_ref ref;
     uint64_t random = ta_random(&f->random);
-    int err = tr_spawn(&ref, fish, .place = TR_LOOP((int)(random % 2)),
-                       .overflow = (int)(random / 2 % 3),
-                       .mailbox_messages = 1 + (uint32_t)(random / 8 % 30),
-                       .arg = TR_ARG(tf_step, .seed = ta_random(&f->random)));
+    int err =
+        tr_spawn(&ref, fish, .place = TR_LOOP((int)(random % 2)), .overflow = (int)(random / 2 % 3),
+                 .mailbox_messages = 1 + (uint32_t)(random / 8 % 30),
+                 .arg = TR_ARG(tf_step, .seed = ta_random(&f->random)));
     T_CHECK(is_known(err));
     if (err == 0) {
         put(ta_random(&f->random), ref);
@@ -120,18 +118,13 @@ static int one_step(tr_self *self, fish *f) {
     uint64_t random = ta_random(&f->random);
     tr_ref to = pick(ta_random(&f->random));
     uint64_t seed = ta_random(&f->random);
+    tr_timeout limit;
     switch (random % 40) {
     case 0:
     case 1:
-    case 2:
-        spawn_one(f);
-        break;
-    case 3:
-        T_CHECK_INT(tr_stop(to), 0);
-        break;
-    case 4:
-        T_CHECK_INT(tr_kill(to), 0);
-        break;
+    case 2: spawn_one(f); break;
+    case 3: T_CHECK_INT(tr_stop(to), 0); break;
+    case 4: T_CHECK_INT(tr_kill(to), 0); break;
     case 5:
     case 6:
     case 7:
@@ -139,20 +132,18 @@ static int one_step(tr_self *self, fish *f) {
             f->watches++;
         }
         break;
-    case 8:
-        return random / 64 % 4 == 0 ? TA_EODD : 0;
-    case 9:
-        (void)tr_sleep((tr_time)(seed % (300 * TR_US)));
-        break;
+    case 8: return random / 64 % 4 == 0 ? TA_EODD : 0;
+    case 9: (void)tr_sleep((tr_time)(seed % (300 * TR_US))); break;
     case 10:
     case 11:
     case 12:
-    case 13:
-        ask_one(f, to);
-        break;
+    case 13: ask_one(f, to); break;
     case 14:
     case 15:
-        count_sent(tr_send_wait(to, tf_step, .seed = seed, .padding = some_padding(random / 64)));
+        /* Actors that wait for room in each other's mailboxes would wait for ever. */
+        tr_timeout_begin(&limit, (tr_time)(seed % (uint64_t)TR_MS));
+        count_sent(tr_timeout_end(
+            &limit, tr_send_wait(to, tf_step, .seed = seed, .padding = some_padding(random / 64))));
         break;
     default:
         count_sent(tr_send(to, tf_step, .seed = seed, .padding = some_padding(random / 64)));
@@ -195,8 +186,9 @@ static int fish_ask(tr_self *self, fish *f, const tf_ask *m) {
             return err;
         }
     }
-    return m->seed % 16 == 1 ? 0
-                             : tr_reply(self, tf_answer, .seed = m->seed + 1, .padding = m->padding);
+    return m->seed % 16 == 1
+               ? 0
+               : tr_reply(self, tf_answer, .seed = m->seed + 1, .padding = m->padding);
 }
 static int fish_down(tr_self *self, fish *f, const tr_down *m) {
     (void)self;
@@ -232,7 +224,7 @@ TR_BEHAVIOUR(fish, TR_INIT(tf_step, fish_init), TR_ON(tf_step, fish_step), TR_ON
              TR_ON(tr_down, fish_down), TR_ON(ta_get, fish_get),
              TR_ON(tf_watch_all, fish_watch_all), TR_TERMINATE(fish_end));
 
-/* ---- the program ------------------------------------------------------------------------------------------ */
+/* ---- the program ------------------------------------------------------------------------- */
 
 static int pour(fish *source) {
     for (int i = 0; i < REFS; i++) {
@@ -295,8 +287,8 @@ static int fuzz_task(void *arg) {
 static void run_seed(uint64_t seed) {
     struct tr_run_opts opts = {.arg = &seed, .loops = 2};
     atomic_store(&sea.steps_left, 20000);
-    atomic_long *counters[] = {&sea.sent,    &sea.handled, &sea.asks,  &sea.answers, &sea.spawned,
-                               &sea.ended, &sea.overlaps};
+    atomic_long *counters[] = {&sea.sent,    &sea.handled, &sea.asks,    &sea.answers,
+                               &sea.spawned, &sea.ended,   &sea.overlaps};
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
         atomic_store(counters[i], 0);
     }

@@ -108,7 +108,7 @@ static int check_end(int reason) {
     return 0;
 }
 
-/* ---- in order ------------------------------------------------------------------------------------------ */
+/* ---- in order ---------------------------------------------------------------------------- */
 
 T_TASK_TEST_LOOPS(life, stop_handles_what_was_sent_before, 2) {
     ta_count_letters();
@@ -149,7 +149,7 @@ T_TASK_TEST_LOOPS(life, self_stop_ends_after_this_message, 2) {
     return 0;
 }
 
-/* ---- with an error ----------------------------------------------------------------------------------------- */
+/* ---- with an error ----------------------------------------------------------------------- */
 
 T_TASK_TEST_LOOPS(life, a_handler_s_error_is_the_reason, 2) {
     ta_count_letters();
@@ -180,14 +180,15 @@ T_TASK_TEST_LOOPS(life, a_failed_init_terminates_once, 2) {
     for (int loop = 0; loop < 2; loop++) {
         tr_ref ref;
         reset();
-        T_CHECK_INT(tr_spawn(&ref, mortal, .place = TR_LOOP(loop),
-                             .arg = TR_ARG(tl_init, .err = TA_EVEN)), TA_EVEN);
+        T_CHECK_INT(
+            tr_spawn(&ref, mortal, .place = TR_LOOP(loop), .arg = TR_ARG(tl_init, .err = TA_EVEN)),
+            TA_EVEN);
         T_CHECK_INT(check_end(TA_EVEN), 0);
     }
     return 0;
 }
 
-/* ---- at once --------------------------------------------------------------------------------------------------- */
+/* ---- at once ----------------------------------------------------------------------------- */
 
 T_TASK_TEST_LOOPS(life, kill_of_an_idle_actor, 2) {
     ta_count_letters();
@@ -300,7 +301,7 @@ T_TASK_TEST(life, kill_of_oneself) {
     return 0;
 }
 
-/* ---- one at a time ------------------------------------------------------------------------------------------------ */
+/* ---- one at a time ----------------------------------------------------------------------- */
 
 T_TASK_TEST_LOOPS(life, other_messages_wait_while_a_handler_is_suspended, 2) {
     ta_count_letters();
@@ -331,7 +332,7 @@ T_TASK_TEST(life, suspended_actors_do_not_wait_for_each_other) {
     return 0;
 }
 
-/* ---- names of oneself ------------------------------------------------------------------------------------------------ */
+/* ---- names of oneself -------------------------------------------------------------------- */
 
 typedef struct {
     int unused;
@@ -356,8 +357,8 @@ T_TASK_TEST_LOOPS(life, an_actor_knows_its_reference_and_name, 2) {
         tr_ref named;
         tr_ref bare;
         tl_me me;
-        T_TASK_REQUIRE(tr_spawn(&named, self_knower, .name = loop ? "b" : "a",
-                                .place = TR_LOOP(loop)) == 0);
+        T_TASK_REQUIRE(
+            tr_spawn(&named, self_knower, .name = loop ? "b" : "a", .place = TR_LOOP(loop)) == 0);
         T_TASK_REQUIRE(tr_spawn(&bare, self_knower, .place = TR_LOOP(loop)) == 0);
         T_CHECK_INT(tr_ask(named, TR_SECOND, &me, tl_who), 0);
         T_CHECK(tr_ref_equal(me.me, named));

@@ -5,8 +5,7 @@
 #include <stdio.h>
 
 TR_MESSAGE(tm_all, (1, bool, yes), (20, int32, i32), (3, uint32, u32), (65535, int64, i64),
-           (5, uint64, u64), (6, double, real), (7, string, text), (8, bytes, blob),
-           (9, ref, who));
+           (5, uint64, u64), (6, double, real), (7, string, text), (8, bytes, blob), (9, ref, who));
 TR_MESSAGE(tm_empty);
 TR_MESSAGE(tm_31, (1, uint32, f1), (2, uint32, f2), (3, uint32, f3), (4, uint32, f4),
            (5, uint32, f5), (6, uint32, f6), (7, uint32, f7), (8, uint32, f8), (9, uint32, f9),
@@ -18,7 +17,7 @@ TR_MESSAGE(tm_31, (1, uint32, f1), (2, uint32, f2), (3, uint32, f3), (4, uint32,
            (30, uint32, f30), (31, uint32, f31));
 TR_MESSAGE(tm_two, (1, string, name), (2, bytes, data), (3, uint32, nap_ms));
 
-/* ---- declaration --------------------------------------------------------------------------- */
+/* ---- declaration ------------------------------------------------------------------------- */
 
 T_TEST(message, fields_stand_in_the_description_as_declared) {
     static const struct tr_field expected[] = {
@@ -61,7 +60,7 @@ T_TEST(message, sizes_of_the_documented_types) {
     T_CHECK(sizeof(tr_ref) <= 24);
 }
 
-/* ---- identity --------------------------------------------------------------------------------- */
+/* ---- identity ---------------------------------------------------------------------------- */
 
 static uint64_t fnv1a(const char *text) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
@@ -89,7 +88,7 @@ T_DEATH_TEST_MSG(message, an_endless_name_is_refused, SIGABRT, "254 bytes") {
     T_CHECK(tr_type_id(&type) != 0);
 }
 
-/* ---- text ---------------------------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------------------- */
 
 T_TEST(message, print_shows_every_kind) {
     char text[512];
@@ -145,15 +144,14 @@ T_TEST(message, a_reference_prints_into_its_buffer) {
     far.node = UINT32_MAX;
     far.incarnation = UINT64_MAX;
     T_CHECK_STR(tr_ref_print(near, text), "<65535.4294967295.4294967295>");
-    T_CHECK_STR(tr_ref_print(far, text),
-                "<65535.4294967295.4294967295@ffffffff.ffffffffffffffff>");
+    T_CHECK_STR(tr_ref_print(far, text), "<65535.4294967295.4294967295@ffffffff.ffffffffffffffff>");
     T_CHECK(!tr_ref_equal(near, far));
     T_CHECK(tr_ref_equal(far, far));
     T_CHECK(tr_ref_is_null((tr_ref){0}));
     T_CHECK(!tr_ref_is_null(near));
 }
 
-/* ---- who owns strings ------------------------------------------------------------------------------- */
+/* ---- who owns strings -------------------------------------------------------------------- */
 
 static atomic_int two_seen;
 
@@ -233,7 +231,7 @@ TR_BEHAVIOUR(size_reader, TR_ON(ta_text, on_size));
 /* Sizes around those of the blocks that messages are kept in. */
 T_TASK_TEST_LOOPS(message, strings_of_many_sizes_arrive_whole, 2) {
     static char bytes[200000];
-    static const size_t sizes[] = {0,    1,    7,    8,    9,    100,  120,  200,   440,   900,
+    static const size_t sizes[] = {0,    1,    7,    8,    9,    100,  120,  200,  440,   900,
                                    1000, 1900, 2000, 4000, 4020, 4024, 4025, 4096, 65536, 200000};
     uint64_t total = 0;
     atomic_store(&sizes_seen, 0);

@@ -46,7 +46,7 @@ TR_PROTOCOL(watcher, tmo_watch, tr_down, ta_num);
 TR_BEHAVIOUR(watcher, TR_ON(tmo_watch, watcher_watch), TR_ON(tr_down, watcher_down),
              TR_ON(ta_num, watcher_num));
 
-/* ---- the watched one ------------------------------------------------------------------------------------ */
+/* ---- the watched one --------------------------------------------------------------------- */
 
 typedef struct {
     tr_ref friend_;
@@ -103,7 +103,8 @@ static int check_monitor(int watcher_loop, int watched_loop, int how) {
     T_CHECK_INT(atomic_load(&told.count), 0);
     T_CHECK_INT(how == BY_STOP   ? tr_stop(b)
                 : how == BY_KILL ? tr_kill(b)
-                                 : tr_send(b, ta_fail, .err = TA_EODD), 0);
+                                 : tr_send(b, ta_fail, .err = TA_EODD),
+                0);
     return check_down(b, reasons[how], UINT64_MAX - 5);
 }
 

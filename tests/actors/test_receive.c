@@ -34,7 +34,7 @@ static int next_message(tr_self *self, tr_time timeout, const struct tr_type *co
     return err;
 }
 
-/* ---- the scripts ------------------------------------------------------------------------------------- */
+/* ---- the scripts ------------------------------------------------------------------------- */
 
 static const struct tr_type *const only_blue[] = {&tri_type_tp_blue};
 static const struct tr_type *const red_and_blue[] = {&tri_type_tp_red, &tri_type_tp_blue};
@@ -100,24 +100,12 @@ static int worker_main(tr_self *self, const tp_start *start) {
     int err;
     saw.count = 0;
     switch (start->script) {
-    case SELECTIVE:
-        err = selective(self);
-        break;
-    case WAITING:
-        err = waiting(self);
-        break;
-    case UNTIL_STOPPED:
-        err = until_stopped(self);
-        break;
-    case UNTIL_KILLED:
-        err = until_killed(self);
-        break;
-    case ANSWERING:
-        err = answering(self);
-        break;
-    default:
-        err = ta_text_is(start->text, "argument") ? TA_EODD : 0;
-        break;
+    case SELECTIVE: err = selective(self); break;
+    case WAITING: err = waiting(self); break;
+    case UNTIL_STOPPED: err = until_stopped(self); break;
+    case UNTIL_KILLED: err = until_killed(self); break;
+    case ANSWERING: err = answering(self); break;
+    default: err = ta_text_is(start->text, "argument") ? TA_EODD : 0; break;
     }
     saw.returned = err;
     atomic_fetch_add(&saw.done, 1);
@@ -131,7 +119,7 @@ static int spawn_worker(tr_ref *ret, int script, int loop) {
     return tr_spawn(ret, worker, .place = TR_LOOP(loop), .arg = TR_ARG(tp_start, .script = script));
 }
 
-/* ---- selective -------------------------------------------------------------------------------------------- */
+/* ---- selective --------------------------------------------------------------------------- */
 
 T_TASK_TEST_LOOPS(receive, selective_keeps_the_order_of_the_others, 2) {
     static const uint32_t expected[] = {2, 4, 1, 3, 5, 6};
@@ -180,7 +168,7 @@ T_TASK_TEST_LOOPS(receive, waits_as_long_as_told, 2) {
     return 0;
 }
 
-/* ---- the end --------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------- */
 
 T_TASK_TEST_LOOPS(receive, stop_comes_after_what_was_sent_before, 2) {
     ta_count_letters();
@@ -242,9 +230,9 @@ T_TASK_TEST_LOOPS(receive, what_the_function_returns_is_the_reason, 2) {
         tr_ref ref;
         ta_value value;
         atomic_store(&saw.done, 0);
-        T_TASK_REQUIRE(tr_spawn(&ref, worker, .place = TR_LOOP(loop),
-                                .arg = TR_ARG(tp_start, .script = AT_ONCE,
-                                              .text = tr_str("argument"))) == 0);
+        T_TASK_REQUIRE(
+            tr_spawn(&ref, worker, .place = TR_LOOP(loop),
+                     .arg = TR_ARG(tp_start, .script = AT_ONCE, .text = tr_str("argument"))) == 0);
         TA_UNTIL(atomic_load(&saw.done) == 1);
         T_CHECK_INT(tr_sleep(2 * TR_MS), 0);
         T_CHECK_INT(tr_ask(ref, TR_SECOND, &value, ta_get), TA_EODD);
@@ -252,7 +240,7 @@ T_TASK_TEST_LOOPS(receive, what_the_function_returns_is_the_reason, 2) {
     return 0;
 }
 
-/* ---- requests ----------------------------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------- */
 
 T_TASK_TEST_LOOPS(receive, a_process_answers_requests, 2) {
     for (int loop = 0; loop < 2; loop++) {
@@ -288,7 +276,7 @@ T_TASK_TEST_LOOPS(receive, expired_requests_are_not_received, 2) {
     return 0;
 }
 
-/* ---- back-pressure -------------------------------------------------------------------------------------------------- */
+/* ---- back-pressure ----------------------------------------------------------------------- */
 
 T_TASK_TEST(receive, taking_a_message_makes_room) {
     tr_ref ref;

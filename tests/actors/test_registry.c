@@ -139,8 +139,8 @@ T_TASK_TEST_LOOPS(registry, a_name_has_one_owner_whoever_is_faster, 2) {
         T_TASK_REQUIRE(tr_spawn(&claiming[i].to, claimer, .place = TR_LOOP(i)) == 0);
     }
     for (int i = 0; i < 2; i++) {
-        T_TASK_REQUIRE(tr_task_new(tr_loop_running(), "claim", claim_task, &claiming[i],
-                                   &tasks[i]) == 0);
+        T_TASK_REQUIRE(
+            tr_task_new(tr_loop_running(), "claim", claim_task, &claiming[i], &tasks[i]) == 0);
     }
     T_CHECK_INT(tr_task_join(tasks[0]), 0);
     T_CHECK_INT(tr_task_join(tasks[1]), 0);
@@ -148,7 +148,7 @@ T_TASK_TEST_LOOPS(registry, a_name_has_one_owner_whoever_is_faster, 2) {
     return 0;
 }
 
-/* ---- types --------------------------------------------------------------------------------------------- */
+/* ---- types ------------------------------------------------------------------------------- */
 
 T_TASK_TEST(registry, types_of_spawned_behaviours_are_known) {
     tr_ref ref;

@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-/* ---- a receiver that checks the order of each sender ------------------------------------------ */
+/* ---- a receiver that checks the order of each sender ------------------------------------- */
 
 enum { SENDERS_MAX = 16 };
 
@@ -30,7 +30,7 @@ static int on_order(tr_self *self, order_sink *s, const ta_num *m) {
 TR_PROTOCOL(order_sink, ta_num);
 TR_BEHAVIOUR(order_sink, TR_ON(ta_num, on_order));
 
-/* ---- a sender: as told, it sends to one or two sinks ------------------------------------------- */
+/* ---- a sender: as told, it sends to one or two sinks ------------------------------------- */
 
 TR_MESSAGE(tse_go, (1, ref, a), (2, ref, b), (3, uint64, count), (4, uint32, from));
 
@@ -62,14 +62,15 @@ static int run_order(int sources, uint64_t count, uint32_t bound) {
     atomic_store(&seen.disorder, 0);
     atomic_store(&sources_done, 0);
     for (int i = 0; i < 2; i++) {
-        T_TASK_REQUIRE(tr_spawn(&sinks[i], order_sink, .place = TR_LOOP(i),
-                                .mailbox_messages = bound) == 0);
+        T_TASK_REQUIRE(
+            tr_spawn(&sinks[i], order_sink, .place = TR_LOOP(i), .mailbox_messages = bound) == 0);
     }
     for (int i = 0; i < sources; i++) {
         tr_ref source;
         T_TASK_REQUIRE(tr_spawn(&source, order_source, .place = TR_LOOP(i % 2)) == 0);
         T_CHECK_INT(tr_send(source, tse_go, .a = sinks[0], .b = sinks[1], .count = count,
-                            .from = (uint32_t)i), 0);
+                            .from = (uint32_t)i),
+                    0);
     }
     uint64_t total = 2 * count * (uint64_t)sources;
     TA_UNTIL(atomic_load(&seen.received) >= total);
@@ -96,7 +97,7 @@ T_TASK_TEST_LOOPS(send, nothing_is_lost_with_mailboxes_of_1, 2) {
     return run_order(SENDERS_MAX, 2000, 1);
 }
 
-/* ---- stale and wrong references ------------------------------------------------------------------- */
+/* ---- stale and wrong references ---------------------------------------------------------- */
 
 typedef struct {
     uint64_t sum;
@@ -118,8 +119,7 @@ static int adder_fail(tr_self *self, adder *a, const ta_fail *m) {
 }
 
 TR_PROTOCOL(adder, ta_num, ta_get, ta_fail);
-TR_BEHAVIOUR(adder, TR_ON(ta_num, adder_num), TR_ON(ta_get, adder_get),
-             TR_ON(ta_fail, adder_fail));
+TR_BEHAVIOUR(adder, TR_ON(ta_num, adder_num), TR_ON(ta_get, adder_get), TR_ON(ta_fail, adder_fail));
 
 T_TASK_TEST(send, a_used_place_does_not_answer_to_the_old_reference) {
     tr_ref old;
@@ -204,7 +204,7 @@ T_TASK_TEST_LOOPS(send, a_wrong_reference_on_another_loop_is_one_dead_letter, 2)
     return 0;
 }
 
-/* ---- references of a runtime that has ended -------------------------------------------------------------- */
+/* ---- references of a runtime that has ended ---------------------------------------------- */
 
 static tr_ref kept[2];
 
@@ -243,7 +243,7 @@ T_TEST(send, to_a_runtime_that_has_ended) {
     t_run_task(use_kept, NULL, 2);
 }
 
-/* ---- foreign threads ---------------------------------------------------------------------------------------- */
+/* ---- foreign threads --------------------------------------------------------------------- */
 
 struct foreign {
     tr_ref to;
@@ -311,7 +311,7 @@ T_TASK_TEST(send, a_foreign_thread_s_messages_are_bounded) {
     return 0;
 }
 
-/* ---- results on the same loop are final ------------------------------------------------------------------------ */
+/* ---- results on the same loop are final -------------------------------------------------- */
 
 T_TASK_TEST(send, an_accepted_message_is_handled_at_once_after) {
     tr_ref ref;

@@ -9,7 +9,7 @@ TR_MESSAGE(ts_where);
 TR_MESSAGE(ts_place, (1, int32, loop), (2, string, arg));
 TR_REPLY(ts_where, ts_place);
 
-/* ---- an actor that knows where it is ------------------------------------------------------------ */
+/* ---- an actor that knows where it is ----------------------------------------------------- */
 
 typedef struct {
     int inits;
@@ -68,7 +68,7 @@ static int plain_get(tr_self *self, plain_keeper *p, const ta_get *m) {
 TR_PROTOCOL(plain_keeper, ta_get);
 TR_BEHAVIOUR(plain_keeper, TR_ON(ta_get, plain_get));
 
-/* ---- places ---------------------------------------------------------------------------------------- */
+/* ---- places ------------------------------------------------------------------------------ */
 
 T_TASK_TEST_LOOPS(spawn, a_given_loop_is_where_it_runs, 3) {
     for (int i = 0; i < 3; i++) {
@@ -143,8 +143,10 @@ static int spawn_wrongly(void *arg) {
     T_CHECK_INT(tr_spawn(&ref, plain_keeper, .arg = TR_ARG(ta_num, .n = 1)), TR_EUNHANDLED);
     T_CHECK_INT(tr_spawn(&ref, plain_keeper, .name = ""), TR_ENAME);
     T_CHECK_INT(tr_spawn(&ref, plain_keeper, .name = "a@b"), TR_ENAME);
-    T_CHECK_INT(tr_spawn(&ref, plain_keeper, .name = "0123456789012345678901234567890123456789"
-                                                     "012345678901234567890123"), TR_ENAME);
+    T_CHECK_INT(tr_spawn(&ref, plain_keeper,
+                         .name = "0123456789012345678901234567890123456789"
+                                 "012345678901234567890123"),
+                TR_ENAME);
     T_CHECK_INT(tr_spawn(&ref, plain_keeper, .node = "elsewhere"), TR_ENODE);
     T_CHECK_INT(ref.slot, 77); /* set on success only */
     T_CHECK_INT(ta_alive(), 0);
@@ -157,7 +159,7 @@ T_TEST(spawn, wrong_values_are_named_and_refused) {
     tr_log_set_sink(NULL, NULL, TR_LOG_WARN);
 }
 
-/* ---- TR_INIT ------------------------------------------------------------------------------------------ */
+/* ---- TR_INIT ----------------------------------------------------------------------------- */
 
 static int check_arg(int place) {
     tr_ref ref;
@@ -179,7 +181,8 @@ static int check_failing_init(int place, tr_time nap) {
     tr_ref ref;
     atomic_store(&terminated, 0);
     T_CHECK_INT(tr_spawn(&ref, place_keeper, .place = place, .name = "failing",
-                         .arg = TR_ARG(ts_start, .result = TA_EODD, .nap = nap)), TA_EODD);
+                         .arg = TR_ARG(ts_start, .result = TA_EODD, .nap = nap)),
+                TA_EODD);
     TA_UNTIL(atomic_load(&terminated) == 1);
     T_CHECK_INT(atomic_load(&last_reason), TA_EODD);
     TA_UNTIL(tr_whereis("failing", &ref) == TR_ENOACTOR);
@@ -210,9 +213,9 @@ T_TASK_TEST_LOOPS(spawn, start_does_not_wait_and_the_error_ends_the_actor, 2) {
     for (int loop = 0; loop < 2; loop++) {
         tr_ref ref;
         atomic_store(&terminated, 0);
-        T_TASK_REQUIRE(tr_spawn_start(&ref, place_keeper, .place = TR_LOOP(loop),
-                                      .arg = TR_ARG(ts_start, .result = TA_EVEN,
-                                                    .nap = 5 * TR_MS)) == 0);
+        T_TASK_REQUIRE(
+            tr_spawn_start(&ref, place_keeper, .place = TR_LOOP(loop),
+                           .arg = TR_ARG(ts_start, .result = TA_EVEN, .nap = 5 * TR_MS)) == 0);
         T_CHECK_INT(atomic_load(&terminated), 0);
         ts_place reply; /* sent before it ends: it waits in the mailbox and learns the reason */
         T_CHECK_INT(tr_ask(ref, TR_SECOND, &reply, ts_where), TA_EVEN);
@@ -250,7 +253,7 @@ T_TASK_TEST(spawn, state_starts_zeroed_in_a_used_place) {
     return 0;
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------------------------- */
 
 T_TASK_TEST_LOOPS(spawn, a_taken_name_is_refused_on_every_loop, 2) {
     tr_ref first;
@@ -266,7 +269,7 @@ T_TASK_TEST_LOOPS(spawn, a_taken_name_is_refused_on_every_loop, 2) {
     return 0;
 }
 
-/* ---- cancelled --------------------------------------------------------------------------------------------- */
+/* ---- cancelled --------------------------------------------------------------------------- */
 
 static int spawn_slowly(void *arg) {
     tr_ref ref;
@@ -291,7 +294,7 @@ T_TASK_TEST_LOOPS(spawn, a_cancelled_spawner_leaves_no_actor, 2) {
     return 0;
 }
 
-/* ---- from handlers, of other loops ---------------------------------------------------------------------------- */
+/* ---- from handlers, of other loops ------------------------------------------------------- */
 
 TR_MESSAGE(ts_make, (1, int32, place), (2, string, keep));
 TR_MESSAGE(ts_made, (1, ref, who), (2, string, kept));
@@ -330,7 +333,8 @@ T_TASK_TEST_LOOPS(spawn, a_handler_spawns_on_any_loop, 2) {
         for (int to = 0; to < 2; to++) {
             ts_made made;
             T_CHECK_INT(tr_ask(maker, TR_SECOND, &made, ts_make, .place = TR_LOOP(to),
-                               .keep = tr_str("kept over the spawn")), 0);
+                               .keep = tr_str("kept over the spawn")),
+                        0);
             T_CHECK(ta_text_is(made.kept, "kept over the spawn"));
             T_CHECK_INT(loop_of(made.who), to);
         }

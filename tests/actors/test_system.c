@@ -54,7 +54,7 @@ static int run(tr_task_fn *fn, void *arg, int loops, tr_time shutdown_timeout) {
     return tr_run_with(fn, &opts);
 }
 
-/* ---- in order ----------------------------------------------------------------------------------------- */
+/* ---- in order ---------------------------------------------------------------------------- */
 
 static int leave_actors(void *arg) {
     (void)arg;
@@ -79,8 +79,8 @@ static int leave_ping_pong(void *arg) {
     tr_ref ref;
     (void)arg;
     ta_count_letters();
-    T_TASK_REQUIRE(tr_spawn(&world.peer, citizen, .place = TR_LOOP(1),
-                            .mailbox_messages = TR_UNBOUNDED) == 0);
+    T_TASK_REQUIRE(
+        tr_spawn(&world.peer, citizen, .place = TR_LOOP(1), .mailbox_messages = TR_UNBOUNDED) == 0);
     T_TASK_REQUIRE(tr_spawn(&ref, citizen, .mailbox_messages = TR_UNBOUNDED) == 0);
     for (int i = 0; i < 500; i++) {
         T_CHECK_INT(tr_send(ref, ta_num, .n = 1000000), 0);
@@ -100,7 +100,7 @@ T_TEST(system, messages_in_flight) {
     tr_log_set_sink(NULL, NULL, TR_LOG_WARN);
 }
 
-/* ---- those that hang ---------------------------------------------------------------------------------------- */
+/* ---- those that hang --------------------------------------------------------------------- */
 
 static atomic_int reports;
 static char report[512]; /* of the last one */
@@ -162,7 +162,7 @@ T_TEST(system, who_asks_a_killed_one_learns_it_before_the_end) {
     tr_log_set_sink(NULL, NULL, TR_LOG_WARN);
 }
 
-/* ---- no more actors ------------------------------------------------------------------------------------------- */
+/* ---- no more actors ---------------------------------------------------------------------- */
 
 typedef struct {
     int unused;
@@ -202,8 +202,7 @@ static int spawn_until_refused(void *arg) {
 
 static int leave_spawner_task(void *arg) {
     (void)arg;
-    T_TASK_REQUIRE(tr_task_new(tr_loop_running(), "spawner", spawn_until_refused, NULL, NULL) ==
-                   0);
+    T_TASK_REQUIRE(tr_task_new(tr_loop_running(), "spawner", spawn_until_refused, NULL, NULL) == 0);
     return tr_sleep(5 * TR_MS);
 }
 
@@ -225,7 +224,7 @@ T_TEST(system, no_actor_is_spawned_once_the_end_has_begun) {
     }
 }
 
-/* ---- again and again ------------------------------------------------------------------------------------------------ */
+/* ---- again and again --------------------------------------------------------------------- */
 
 static int count_maps(void) {
     FILE *file = fopen("/proc/self/maps", "r");
@@ -244,8 +243,8 @@ static int small_life(void *arg) {
     (void)arg;
     for (int i = 0; i < 8; i++) {
         tr_ref ref;
-        T_TASK_REQUIRE(tr_spawn(&ref, citizen, .place = TR_LOOP(i % 2),
-                                .name = i == 0 ? "first" : NULL) == 0);
+        T_TASK_REQUIRE(
+            tr_spawn(&ref, citizen, .place = TR_LOOP(i % 2), .name = i == 0 ? "first" : NULL) == 0);
         T_CHECK_INT(tr_ask(ref, TR_SECOND, &value, ta_get), 0);
         T_CHECK_INT(tr_send(ref, ta_nap, .ns = TR_US), 0);
     }
@@ -265,7 +264,7 @@ T_TEST(system, a_hundred_runs_leave_nothing) {
     T_CHECK(count_maps() < maps + 20);
 }
 
-/* ---- references of earlier runtimes ---------------------------------------------------------------------------------- */
+/* ---- references of earlier runtimes ------------------------------------------------------ */
 
 enum { LIVES = 300, KEPT = 3 };
 static tr_ref kept[LIVES][KEPT];

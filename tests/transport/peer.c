@@ -134,8 +134,8 @@ static int on_add(tr_self *self, px_counter *c, const px_add *m) {
 }
 
 static int on_query(tr_self *self, px_counter *c, const px_query *m) {
-    return tr_reply(self, px_total, .sum = c->sum, .count = c->count,
-                    .in_order = !c->out_of_order, .echo = m->from);
+    return tr_reply(self, px_total, .sum = c->sum, .count = c->count, .in_order = !c->out_of_order,
+                    .echo = m->from);
 }
 
 static int on_echo(tr_self *self, px_counter *c, const px_echo *m) {
@@ -173,7 +173,8 @@ static int start_node(void) {
     static char peer_name[64];
     struct tr_peer peer = {peer_name, NULL};
     const char *text = setting("T_PEER_PEER");
-    struct tr_node_opts opts = {.name = setting("T_PEER_NAME"), .cluster = setting("T_PEER_CLUSTER"),
+    struct tr_node_opts opts = {.name = setting("T_PEER_NAME"),
+                                .cluster = setting("T_PEER_CLUSTER"),
                                 .listen = setting("T_PEER_LISTEN")};
     opts.down_after = strtol(setting("T_PEER_DOWN_AFTER"), NULL, 10) * TR_MS;
     if (text != NULL) {

@@ -13,8 +13,8 @@
 
 /* What the other process is told, by its environment. */
 struct t_peer_opts {
-    const char *role;    /* see peer_roles.c */
-    const char *name;    /* of its node */
+    const char *role; /* see peer_roles.c */
+    const char *name; /* of its node */
     const char *listen;
     const char *peer;    /* "name=address" to dial, or NULL */
     const char *cluster; /* NULL: the default */

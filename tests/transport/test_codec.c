@@ -24,8 +24,7 @@ static int decode_bytes(const struct tr_type *type, const void *bytes, size_t si
     return err;
 }
 
-#define DECODE(type, literal, ret) \
-    decode_bytes(&tri_type_##type, literal, sizeof(literal) - 1, ret)
+#define DECODE(type, literal, ret) decode_bytes(&tri_type_##type, literal, sizeof(literal) - 1, ret)
 
 T_TEST(codec, all_kinds_come_out_as_they_went_in) {
     codec_all in = {.flag = true,
@@ -84,7 +83,8 @@ T_TEST(codec, an_empty_message_is_an_empty_map) {
 }
 
 T_TEST(codec, unknown_fields_are_skipped_and_missing_ones_are_zero) {
-    codec_more in = {.u64 = 77, .new_text = tr_str("later"),
+    codec_more in = {.u64 = 77,
+                     .new_text = tr_str("later"),
                      .new_ref = {.node = 1, .incarnation = 1, .generation = 1}};
     codec_all out;
     tri_buffer buffer = {0};
@@ -120,20 +120,21 @@ T_TEST(codec, own_references_leave_with_a_node_and_come_home_without) {
 
 T_TEST(codec, wrong_kinds_are_refused) {
     codec_all out;
-    T_CHECK_INT(DECODE(codec_all, "\x81\x01\x01", &out), TR_EPROTOCOL);     /* bool <- 1 */
-    T_CHECK_INT(DECODE(codec_all, "\x81\x02\xc3", &out), TR_EPROTOCOL);     /* int32 <- true */
-    T_CHECK_INT(DECODE(codec_all, "\x81\x02\xc0", &out), TR_EPROTOCOL);     /* int32 <- nil */
-    T_CHECK_INT(DECODE(codec_all, "\x81\x03\xff", &out), TR_EPROTOCOL);     /* uint32 <- -1 */
-    T_CHECK_INT(DECODE(codec_all, "\x81\x05\xff", &out), TR_EPROTOCOL);     /* uint64 <- -1 */
-    T_CHECK_INT(DECODE(codec_all, "\x81\x06\x01", &out), TR_EPROTOCOL);     /* double <- 1 */
+    T_CHECK_INT(DECODE(codec_all, "\x81\x01\x01", &out), TR_EPROTOCOL);      /* bool <- 1 */
+    T_CHECK_INT(DECODE(codec_all, "\x81\x02\xc3", &out), TR_EPROTOCOL);      /* int32 <- true */
+    T_CHECK_INT(DECODE(codec_all, "\x81\x02\xc0", &out), TR_EPROTOCOL);      /* int32 <- nil */
+    T_CHECK_INT(DECODE(codec_all, "\x81\x03\xff", &out), TR_EPROTOCOL);      /* uint32 <- -1 */
+    T_CHECK_INT(DECODE(codec_all, "\x81\x05\xff", &out), TR_EPROTOCOL);      /* uint64 <- -1 */
+    T_CHECK_INT(DECODE(codec_all, "\x81\x06\x01", &out), TR_EPROTOCOL);      /* double <- 1 */
     T_CHECK_INT(DECODE(codec_all, "\x81\x07\xc4\x01z", &out), TR_EPROTOCOL); /* string <- bin */
-    T_CHECK_INT(DECODE(codec_all, "\x81\x08\xa1z", &out), TR_EPROTOCOL);    /* bytes <- str */
+    T_CHECK_INT(DECODE(codec_all, "\x81\x08\xa1z", &out), TR_EPROTOCOL);     /* bytes <- str */
     T_CHECK_INT(DECODE(codec_all, "\x81\xcd\xff\xff\x94\x01\x01\x01\x01", &out),
                 TR_EPROTOCOL); /* ref <- 4 parts */
     T_CHECK_INT(DECODE(codec_all, "\x81\xcd\xff\xff\x95\x00\x01\x01\x01\x01", &out),
                 TR_EPROTOCOL); /* ref without a node */
-    T_CHECK_INT(DECODE(codec_all, "\x81\xa1x\x01", &out), TR_EPROTOCOL); /* a key that isn't a number */
-    T_CHECK_INT(DECODE(codec_all, "\x91\x01", &out), TR_EPROTOCOL);         /* not a map */
+    T_CHECK_INT(DECODE(codec_all, "\x81\xa1x\x01", &out),
+                TR_EPROTOCOL);                                      /* a key that isn't a number */
+    T_CHECK_INT(DECODE(codec_all, "\x91\x01", &out), TR_EPROTOCOL); /* not a map */
 }
 
 T_TEST(codec, numbers_that_do_not_fit_are_refused) {
@@ -148,7 +149,10 @@ T_TEST(codec, numbers_that_do_not_fit_are_refused) {
 }
 
 T_TEST(codec, what_is_cut_off_or_too_long_is_refused) {
-    codec_all in = {.flag = true, .i32 = 70000, .text = tr_str("some text"), .blob = {"xyz", 3},
+    codec_all in = {.flag = true,
+                    .i32 = 70000,
+                    .text = tr_str("some text"),
+                    .blob = {"xyz", 3},
                     .who = {.node = 9, .incarnation = 8, .loop = 1, .slot = 2, .generation = 3}};
     codec_all out;
     tri_buffer buffer = {0};
@@ -190,7 +194,12 @@ T_TEST(codec, any_object_can_be_skipped) {
     T_CHECK_INT(out.value, 5);
     T_CHECK_INT(DECODE(codec_small, "\x82\x09\xd4\x01\x02\x01\x06", &out), 0); /* fixext 1 */
     T_CHECK_INT(out.value, 6);
-    T_CHECK_INT(DECODE(codec_small, "\x82\x09\xc7\x03\x01" "abc" "\x01\x07", &out), 0); /* ext 8 */
+    T_CHECK_INT(DECODE(codec_small,
+                       "\x82\x09\xc7\x03\x01"
+                       "abc"
+                       "\x01\x07",
+                       &out),
+                0); /* ext 8 */
     T_CHECK_INT(out.value, 7);
     T_CHECK_INT(DECODE(codec_small, "\x82\x09\xca\x00\x00\x00\x00\x01\x08", &out), 0);
     T_CHECK_INT(out.value, 8);

@@ -6,9 +6,18 @@
 #include <troupe/core/error.h>
 
 static const struct tri_record samples[] = {
-    {.kind = TRI_RECORD_MESSAGE, .is_patient = true, .to = {3, 4, 5}, .type = 6, .ask = 7, .time = INT64_MAX,
-     .payload = (const uint8_t *)"payload", .payload_size = 7},
-    {.kind = TRI_RECORD_REPLY, .type = UINT64_MAX, .ask = 1, .payload = (const uint8_t *)"\x80",
+    {.kind = TRI_RECORD_MESSAGE,
+     .is_patient = true,
+     .to = {3, 4, 5},
+     .type = 6,
+     .ask = 7,
+     .time = INT64_MAX,
+     .payload = (const uint8_t *)"payload",
+     .payload_size = 7},
+    {.kind = TRI_RECORD_REPLY,
+     .type = UINT64_MAX,
+     .ask = 1,
+     .payload = (const uint8_t *)"\x80",
      .payload_size = 1},
     {.kind = TRI_RECORD_FAIL, .ask = 9, .err = TR_ENOTYPE},
     {.kind = TRI_RECORD_STOP, .to = {1, 2, 3}},
@@ -45,18 +54,27 @@ static int decode(const tri_buffer *buffer) {
 static tri_buffer make_data(void) {
     tri_buffer body = {0};
     put_samples(&body);
-    struct tri_frame frame = {.type = TRI_FRAME_DATA, .from_link = 1, .to_link = 2, .seq = 3,
-                              .ack = 4, .count = SAMPLES};
+    struct tri_frame frame = {
+        .type = TRI_FRAME_DATA, .from_link = 1, .to_link = 2, .seq = 3, .ack = 4, .count = SAMPLES};
     tri_buffer buffer = make(frame, &body);
     tri_buffer_free(&body);
     return buffer;
 }
 
 static struct tri_hello sample_hello(void) {
-    return (struct tri_hello){.proto_min = 1, .proto_max = 2, .node = 3, .incarnation = 4,
-                              .peer_incarnation = 5, .features = 6, .max_frame = 1 << 20,
-                              .beat_ms = 500, .lane = 0, .lanes = 1, .agent = {1, 2, 3},
-                              .cluster = {"c", 1}, .name = {"name", 4},
+    return (struct tri_hello){.proto_min = 1,
+                              .proto_max = 2,
+                              .node = 3,
+                              .incarnation = 4,
+                              .peer_incarnation = 5,
+                              .features = 6,
+                              .max_frame = 1 << 20,
+                              .beat_ms = 500,
+                              .lane = 0,
+                              .lanes = 1,
+                              .agent = {1, 2, 3},
+                              .cluster = {"c", 1},
+                              .name = {"name", 4},
                               .address = {"ipc:///x", 8}};
 }
 
@@ -161,8 +179,8 @@ T_TEST(frame, each_part_of_the_header_is_checked) {
     static const struct {
         unsigned at;
         uint8_t value;
-    } damage[] = {{0, 'X'}, {3, '2'}, {4, 2}, {5, 0}, {5, 7}, {6, 1}, {7, 1},
-                  {8, 0},   {16, 0},  {24, 0}, {40, 1}, {44, 1}};
+    } damage[] = {{0, 'X'}, {3, '2'}, {4, 2},  {5, 0},  {5, 7},  {6, 1},
+                  {7, 1},   {8, 0},   {16, 0}, {24, 0}, {40, 1}, {44, 1}};
     for (size_t i = 0; i < sizeof damage / sizeof damage[0]; i++) {
         tri_buffer buffer = make_data();
         buffer.data[damage[i].at] = damage[i].value;
@@ -182,8 +200,8 @@ static int decode_damaged(const struct tri_record *record, size_t at, uint8_t va
     if (at < body.size) {
         body.data[at] = value;
     }
-    struct tri_frame frame = {.type = TRI_FRAME_DATA, .from_link = 1, .to_link = 2, .seq = 1,
-                              .count = 1};
+    struct tri_frame frame = {
+        .type = TRI_FRAME_DATA, .from_link = 1, .to_link = 2, .seq = 1, .count = 1};
     tri_buffer buffer = make(frame, &body);
     int err = decode(&buffer);
     tri_buffer_free(&body);
@@ -194,18 +212,19 @@ static int decode_damaged(const struct tri_record *record, size_t at, uint8_t va
 T_TEST(frame, each_part_of_a_record_is_checked) {
     const struct tri_record *stop = &samples[3];
     T_CHECK_INT(decode_damaged(stop, SIZE_MAX, 0), 0);
-    T_CHECK_INT(decode_damaged(stop, 0, 0), TR_EPROTOCOL);   /* size below its own header */
-    T_CHECK_INT(decode_damaged(stop, 0, 19), TR_EPROTOCOL);  /* too small for its fields */
-    T_CHECK_INT(decode_damaged(stop, 0, 21), TR_EPROTOCOL);  /* beyond the frame */
+    T_CHECK_INT(decode_damaged(stop, 0, 0), TR_EPROTOCOL);  /* size below its own header */
+    T_CHECK_INT(decode_damaged(stop, 0, 19), TR_EPROTOCOL); /* too small for its fields */
+    T_CHECK_INT(decode_damaged(stop, 0, 21), TR_EPROTOCOL); /* beyond the frame */
     T_CHECK_INT(decode_damaged(stop, 3, 0xff), TR_EPROTOCOL);
-    T_CHECK_INT(decode_damaged(stop, 4, 0), TR_EPROTOCOL);   /* no such kind */
+    T_CHECK_INT(decode_damaged(stop, 4, 0), TR_EPROTOCOL); /* no such kind */
     T_CHECK_INT(decode_damaged(stop, 4, 99), TR_EPROTOCOL);
-    T_CHECK_INT(decode_damaged(stop, 5, 1), TR_EPROTOCOL);   /* reserved */
-    T_CHECK_INT(decode_damaged(stop, 10, 1), TR_EPROTOCOL);  /* reserved, in the place */
+    T_CHECK_INT(decode_damaged(stop, 5, 1), TR_EPROTOCOL);            /* reserved */
+    T_CHECK_INT(decode_damaged(stop, 10, 1), TR_EPROTOCOL);           /* reserved, in the place */
     T_CHECK_INT(decode_damaged(&samples[0], 43, 0xff), TR_EPROTOCOL); /* a negative time */
     struct tri_record record = samples[2];
     record.err = 0;
-    T_CHECK_INT(decode_damaged(&record, SIZE_MAX, 0), TR_EPROTOCOL); /* a failure without an error */
+    T_CHECK_INT(decode_damaged(&record, SIZE_MAX, 0),
+                TR_EPROTOCOL); /* a failure without an error */
     record.err = -1;
     record.ask = 0;
     T_CHECK_INT(decode_damaged(&record, SIZE_MAX, 0), TR_EPROTOCOL); /* of no ask */

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-#define ANY "tcp://127.0.0.1:*"
+#define ANY  "tcp://127.0.0.1:*"
 #define WAIT (15 * TR_SECOND)
 
 /* ---- what this side has seen -------------------------------------------------------------- */
@@ -109,8 +109,8 @@ static int begin_linked(struct t_peer *peer, struct t_peer_opts peer_opts, tr_ti
         return -1;
     }
     struct tr_peer b = {"b", peer->address};
-    int err = begin(&(struct tr_node_opts){.name = "a", .listen = ANY, .peers = &b,
-                                           .peer_count = 1, .down_after = down_after});
+    int err = begin(&(struct tr_node_opts){
+        .name = "a", .listen = ANY, .peers = &b, .peer_count = 1, .down_after = down_after});
     return err < 0 ? err : tr_node_wait("b", WAIT);
 }
 
@@ -123,15 +123,16 @@ static void end(struct t_peer *peer) {
 
 static int exchange(const char *listen, const char *peer_listen, int peer_loops) {
     struct t_peer peer;
-    struct t_peer_opts peer_opts = {.role = "serve", .name = "b", .listen = peer_listen,
-                                    .loops = peer_loops};
+    struct t_peer_opts peer_opts = {
+        .role = "serve", .name = "b", .listen = peer_listen, .loops = peer_loops};
     tr_ref counter;
     px_total total;
     px_echoed echoed;
     T_TASK_REQUIRE(t_peer_start(&peer, &peer_opts));
     struct tr_peer b = {"b", peer.address};
-    T_CHECK_INT(begin(&(struct tr_node_opts){.name = "a", .listen = listen, .peers = &b,
-                                             .peer_count = 1}), 0);
+    T_CHECK_INT(
+        begin(&(struct tr_node_opts){.name = "a", .listen = listen, .peers = &b, .peer_count = 1}),
+        0);
     T_CHECK_INT(tr_node_wait("b", WAIT), 0);
     T_TASK_REQUIRE(tr_whereis("counter@b", &counter) == 0);
     for (uint64_t i = 1; i <= 100; i++) {
@@ -144,7 +145,8 @@ static int exchange(const char *listen, const char *peer_listen, int peer_loops)
     T_CHECK(tr_ref_equal(total.echo, counter)); /* went home and came back */
     T_CHECK_INT(tr_ask(counter, WAIT, &echoed, px_echo, .text = tr_str("hello"),
                        .blob = {"\0\1\2", 3}, .who = {.loop = 1, .slot = 2, .generation = 3},
-                       .real = 0.5), 0);
+                       .real = 0.5),
+                0);
     T_CHECK(echoed.text.size == 5 && memcmp(echoed.text.data, "hello", 5) == 0);
     T_CHECK(echoed.blob.size == 3 && memcmp(echoed.blob.data, "\0\1\2", 3) == 0);
     T_CHECK(echoed.who.node == 0 && echoed.who.slot == 2);
@@ -198,8 +200,8 @@ T_TASK_TEST(node, a_hundred_thousand_messages_keep_their_order) {
     T_CHECK(stats.frames_out < MESSAGES / 100); /* many in one frame */
     T_CHECK_INT(stats.resends, 0);
     T_CHECK_INT(stats.asks, 0);
-    T_CHECK_INT(tri_zcontext_missed(tri_transport_peek(tr_loop_runtime(tr_loop_running()))->zcontext),
-                0);
+    T_CHECK_INT(
+        tri_zcontext_missed(tri_transport_peek(tr_loop_runtime(tr_loop_running()))->zcontext), 0);
     end(&peer);
     return 0;
 }
@@ -263,7 +265,8 @@ T_TASK_TEST(node, actors_are_spawned_and_watched_on_another_node) {
     T_TASK_REQUIRE(begin_linked(&peer, (struct t_peer_opts){.loops = 2}, 0) == 0);
     T_CHECK_INT(tr_spawn(&watcher, px_watcher), 0);
     T_CHECK_INT(tr_spawn(&far, px_counter, .node = "b", .name = "spawned",
-                         .arg = TR_ARG(px_start, .value = 7)), 0);
+                         .arg = TR_ARG(px_start, .value = 7)),
+                0);
     T_CHECK_INT(tr_whereis("spawned@b", &found), 0);
     T_CHECK(tr_ref_equal(far, found));
     T_CHECK_INT(tr_ask(far, WAIT, &total, px_query), 0);
@@ -341,7 +344,8 @@ T_TASK_TEST(node, a_killed_node_is_noticed_by_everybody_once) {
     px_total total;
     tr_task *task;
     struct asker asker = {.result = 1};
-    T_TASK_REQUIRE(begin_linked(&peer, (struct t_peer_opts){.down_after_ms = 1000}, TR_SECOND) == 0);
+    T_TASK_REQUIRE(begin_linked(&peer, (struct t_peer_opts){.down_after_ms = 1000}, TR_SECOND) ==
+                   0);
     T_CHECK_INT(tr_spawn(&watcher, px_watcher), 0);
     T_CHECK_INT(tr_whereis("counter@b", &counter), 0);
     T_CHECK_INT(tr_spawn(&second, px_counter, .node = "b"), 0);
@@ -395,7 +399,7 @@ T_TASK_TEST(node, a_restarted_node_is_linked_again_as_another_one) {
     peer_opts.peer = dial;
     (void)t_peer_end(&peer, SIGKILL);
     T_TASK_REQUIRE(t_peer_start(&peer, &peer_opts)); /* at another port */
-    T_CHECK(wait_for(&seen.node_ups, 2)); /* long before down_after */
+    T_CHECK(wait_for(&seen.node_ups, 2));            /* long before down_after */
     T_CHECK_INT(seen.node_downs, 1);
     T_CHECK_INT(tr_send(counter, px_add, .amount = 1), TR_ENODEDOWN); /* the old one stays dead */
     T_CHECK_INT(tr_whereis("counter@b", &again), 0);
@@ -411,7 +415,7 @@ T_TASK_TEST(node, a_stopped_process_is_down_and_stays_down) {
     tr_ref counter, watcher;
     px_total total;
     char line[256];
-    struct t_peer_opts peer_opts = {.role = "witness", .detail = "a", .down_after_ms = 1000};
+    struct t_peer_opts peer_opts = {.role = "witness", .detail = "a"};
     T_TASK_REQUIRE(begin_linked(&peer, peer_opts, TR_SECOND) == 0);
     T_CHECK_INT(tr_spawn(&watcher, px_watcher), 0);
     T_CHECK_INT(tr_whereis("witness@b", &counter), 0);
@@ -451,6 +455,35 @@ T_TASK_TEST(node, a_short_pause_is_survived) {
     return 0;
 }
 
+/* A receiver that takes nothing in holds its senders up; nothing is lost by that. */
+T_TASK_TEST(node, a_full_link_takes_the_senders_credit) {
+    struct t_peer peer;
+    tr_ref counter;
+    px_total total;
+    static char blob[8192];
+    unsigned sent = 0;
+    T_TASK_REQUIRE(begin_linked(&peer, (struct t_peer_opts){0}, 0) == 0);
+    T_TASK_REQUIRE(tr_whereis("counter@b", &counter) == 0);
+    kill(peer.pid, SIGSTOP);
+    int err = 0;
+    for (uint64_t i = 1; i < 100000 && err == 0; i++) {
+        err = tr_send(counter, px_echo, .blob = {blob, sizeof blob});
+        sent += err == 0;
+    }
+    T_CHECK_INT(err, TR_EFULL);
+    T_CHECK(sent > TRI_WINDOW_BYTES / sizeof blob && sent < 8 * TRI_PAIR_CREDIT);
+    kill(peer.pid, SIGCONT);
+    for (uint64_t i = 1; i <= 1000; i++) {
+        T_TASK_REQUIRE(tr_send_wait(counter, px_add, .amount = i) == 0);
+    }
+    T_CHECK_INT(tr_ask(counter, WAIT, &total, px_query), 0);
+    T_CHECK_INT(total.count, 1000);
+    T_CHECK(total.in_order);
+    T_CHECK_INT(seen.letters, 0);
+    end(&peer);
+    return 0;
+}
+
 T_TASK_TEST(node, leaving_in_order_is_told_as_such) {
     struct t_peer peer;
     tr_ref watcher, counter;
@@ -485,14 +518,15 @@ T_TASK_TEST(node, we_leave_in_order_too) {
 /* ---- refusals ---------------------------------------------------------------------------------------- */
 
 T_TASK_TEST(node, addresses_off_the_machine_are_refused) {
-    static const char *const bad[] = {"tcp://0.0.0.0:0", "tcp://*:7000", "tcp://192.0.2.1:1",
+    static const char *const bad[] = {"tcp://0.0.0.0:0",   "tcp://*:7000",      "tcp://192.0.2.1:1",
                                       "tcp://localhost:0", "udp://127.0.0.1:1", ""};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct tr_peer b = {"b", bad[i]};
         T_CHECK_INT(tr_node_start(&(struct tr_node_opts){.name = "a", .listen = bad[i]}),
                     TR_EADDRESS);
-        T_CHECK_INT(tr_node_start(&(struct tr_node_opts){.name = "a", .listen = ANY, .peers = &b,
-                                                         .peer_count = 1}), TR_EADDRESS);
+        T_CHECK_INT(tr_node_start(&(struct tr_node_opts){
+                        .name = "a", .listen = ANY, .peers = &b, .peer_count = 1}),
+                    TR_EADDRESS);
     }
     T_CHECK(tr_node_name() == NULL);
     T_CHECK_INT(tr_node_start(&(struct tr_node_opts){.name = "a", .listen = ANY}), 0);
@@ -506,10 +540,12 @@ T_TASK_TEST(node, bad_names_and_options_are_refused) {
     struct tr_peer self = {"a", "tcp://127.0.0.1:1"};
     T_CHECK_INT(tr_node_start(&(struct tr_node_opts){.name = "a b", .listen = ANY}), TR_ENAME);
     T_CHECK_INT(tr_node_start(&(struct tr_node_opts){.listen = ANY}), TR_ENAME);
-    T_CHECK_INT(tr_node_start(&(struct tr_node_opts){.name = "a", .listen = ANY, .peers = twice,
-                                                     .peer_count = 2}), TR_ENAME);
-    T_CHECK_INT(tr_node_start(&(struct tr_node_opts){.name = "a", .listen = ANY, .peers = &self,
-                                                     .peer_count = 1}), TR_ENAME);
+    T_CHECK_INT(tr_node_start(&(struct tr_node_opts){
+                    .name = "a", .listen = ANY, .peers = twice, .peer_count = 2}),
+                TR_ENAME);
+    T_CHECK_INT(tr_node_start(&(struct tr_node_opts){
+                    .name = "a", .listen = ANY, .peers = &self, .peer_count = 1}),
+                TR_ENAME);
     T_CHECK_INT(tr_node_start(&(struct tr_node_opts){.name = "a", .listen = ANY, .loop = 9}),
                 -EINVAL);
     T_CHECK_INT(tr_node_start(&(struct tr_node_opts){.name = "a", .listen = ANY, .max_frame = 1}),
@@ -521,12 +557,13 @@ T_TASK_TEST(node, bad_names_and_options_are_refused) {
 
 T_TASK_TEST(node, another_cluster_is_refused) {
     struct t_peer peer;
-    struct t_peer_opts peer_opts = {.role = "serve", .name = "b", .listen = ANY,
-                                    .cluster = "circus"};
+    struct t_peer_opts peer_opts = {
+        .role = "serve", .name = "b", .listen = ANY, .cluster = "circus"};
     T_TASK_REQUIRE(t_peer_start(&peer, &peer_opts));
     struct tr_peer b = {"b", peer.address};
-    T_CHECK_INT(tr_node_start(&(struct tr_node_opts){.name = "a", .listen = ANY, .peers = &b,
-                                                     .peer_count = 1}), 0);
+    T_CHECK_INT(tr_node_start(&(struct tr_node_opts){
+                    .name = "a", .listen = ANY, .peers = &b, .peer_count = 1}),
+                0);
     T_CHECK_INT(tr_node_wait("b", TR_SECOND), TR_ETIMEOUT);
     T_CHECK_INT(tr_node_links(), 0);
     tri_transport *transport = tri_transport_peek(tr_loop_runtime(tr_loop_running()));
@@ -540,8 +577,9 @@ T_TASK_TEST(node, another_node_of_the_same_name_is_refused) {
     struct t_peer_opts peer_opts = {.role = "serve", .name = "a", .listen = ANY};
     T_TASK_REQUIRE(t_peer_start(&peer, &peer_opts));
     struct tr_peer b = {"b", peer.address}; /* whoever is there says that it is "a" */
-    T_CHECK_INT(tr_node_start(&(struct tr_node_opts){.name = "a", .listen = ANY, .peers = &b,
-                                                     .peer_count = 1}), 0);
+    T_CHECK_INT(tr_node_start(&(struct tr_node_opts){
+                    .name = "a", .listen = ANY, .peers = &b, .peer_count = 1}),
+                0);
     T_CHECK_INT(tr_node_wait("b", TR_SECOND), TR_ETIMEOUT);
     T_CHECK_INT(tr_node_links(), 0);
     tri_transport *transport = tri_transport_peek(tr_loop_runtime(tr_loop_running()));

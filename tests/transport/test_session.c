@@ -16,7 +16,7 @@ struct side {
     unsigned sent, delivered;
     uint64_t random;
     unsigned ups, downs, redials, suspects, resumes, refused_by_us, refused_by_peer, left, batches;
-    unsigned downs_at_up;  /* downs when it last came up */
+    unsigned downs_at_up; /* downs when it last came up */
     int reason, code;
     uint64_t acked;
     bool rejects_data;
@@ -79,10 +79,16 @@ static void on_left(void *arg) {
     ((struct side *)arg)->left++;
 }
 
-static const struct tri_session_ops ops = {
-    .send = on_send, .random = on_random, .redial = on_redial, .up = on_up,
-    .suspect = on_suspect, .down = on_down, .data = on_data, .acked = on_acked,
-    .refused = on_refused, .left = on_left};
+static const struct tri_session_ops ops = {.send = on_send,
+                                           .random = on_random,
+                                           .redial = on_redial,
+                                           .up = on_up,
+                                           .suspect = on_suspect,
+                                           .down = on_down,
+                                           .data = on_data,
+                                           .acked = on_acked,
+                                           .refused = on_refused,
+                                           .left = on_left};
 
 static tr_time now;
 
@@ -115,10 +121,13 @@ static void make_side(struct side *side, const char *name, const char *peer, uin
     struct side *other = side->other;
     *side = (struct side){.other = other,
                           .random = incarnation * 77 + (uint64_t)name[0],
-                          .self = {.cluster = "troupe", .name = name,
+                          .self = {.cluster = "troupe",
+                                   .name = name,
                                    .address = "tcp://127.0.0.1:700",
-                                   .incarnation = incarnation, .agent = {0, 1, 1},
-                                   .max_frame = 1 << 20, .heartbeat = 2 * TR_SECOND,
+                                   .incarnation = incarnation,
+                                   .agent = {0, 1, 1},
+                                   .max_frame = 1 << 20,
+                                   .heartbeat = 2 * TR_SECOND,
                                    .down_after = 30 * TR_SECOND}};
     struct tri_session named;
     tri_session_init(&named, &side->self, &ops, side, name);

@@ -13,7 +13,6 @@
  */
 #include "transport_internal.h"
 
-
 TR_MESSAGE(tri_agent_spawned, (1, ref, who));
 TR_MESSAGE(tri_agent_start, (1, string, behaviour), (2, string, name), (3, uint64, arg_type),
            (4, bytes, arg), (5, int32, place), (6, uint64, key), (7, int32, overflow),
@@ -26,7 +25,6 @@ TR_REPLY(tri_agent_find, tri_agent_found);
 typedef struct tri_agent {
     tri_transport *transport;
 } tri_agent;
-
 
 /* ---- spawning for others ------------------------------------------------------------- */
 
@@ -70,8 +68,8 @@ static int run_job(void *arg) {
     struct job *job = arg;
     tri_agent_spawned spawned = {0};
     int err = spawn_with_arg(job, &spawned.who);
-    (void)tri_ask_answer(tri_current_loop, job->id, err, err == 0 ? &tri_type_tri_agent_spawned : NULL,
-                         err == 0 ? &spawned : NULL);
+    (void)tri_ask_answer(tri_current_loop, job->id, err,
+                         err == 0 ? &tri_type_tri_agent_spawned : NULL, err == 0 ? &spawned : NULL);
     tri_free(job);
     return 0;
 }

@@ -150,15 +150,15 @@ static bool measure(const uint8_t *at, size_t left, uint64_t *ret_bytes, uint64_
     static const struct {
         uint8_t length, fixed, objects;
     } table[] = {
-        {1, 0, 0}, {2, 0, 0}, {4, 0, 0},                       /* bin 8, 16, 32 */
-        {1, 1, 0}, {2, 1, 0}, {4, 1, 0},                       /* ext */
-        {0, 4, 0}, {0, 8, 0},                                  /* float 32, 64 */
-        {0, 1, 0}, {0, 2, 0}, {0, 4, 0}, {0, 8, 0},            /* uint 8 to 64 */
-        {0, 1, 0}, {0, 2, 0}, {0, 4, 0}, {0, 8, 0},            /* int 8 to 64 */
+        {1, 0, 0}, {2, 0, 0}, {4, 0, 0},                        /* bin 8, 16, 32 */
+        {1, 1, 0}, {2, 1, 0}, {4, 1, 0},                        /* ext */
+        {0, 4, 0}, {0, 8, 0},                                   /* float 32, 64 */
+        {0, 1, 0}, {0, 2, 0}, {0, 4, 0}, {0, 8, 0},             /* uint 8 to 64 */
+        {0, 1, 0}, {0, 2, 0}, {0, 4, 0}, {0, 8, 0},             /* int 8 to 64 */
         {0, 2, 0}, {0, 3, 0}, {0, 5, 0}, {0, 9, 0}, {0, 17, 0}, /* fixext 1 to 16 */
-        {1, 0, 0}, {2, 0, 0}, {4, 0, 0},                       /* str 8, 16, 32 */
-        {2, 0, 1}, {4, 0, 1},                                  /* array 16, 32 */
-        {2, 0, 2}, {4, 0, 2},                                  /* map 16, 32 */
+        {1, 0, 0}, {2, 0, 0}, {4, 0, 0},                        /* str 8, 16, 32 */
+        {2, 0, 1}, {4, 0, 1},                                   /* array 16, 32 */
+        {2, 0, 2}, {4, 0, 2},                                   /* map 16, 32 */
     };
     uint8_t first = at[0];
     *ret_bytes = 0;
@@ -248,8 +248,11 @@ static bool read_ref(const tri_codec *codec, const msgpack_object *object, tr_re
         generation == 0) {
         return false; /* without a node it would mean an actor of the reader */
     }
-    tr_ref ref = {.incarnation = incarnation, .node = (uint32_t)node, .loop = (uint16_t)loop,
-                  .slot = (uint32_t)slot, .generation = (uint32_t)generation};
+    tr_ref ref = {.incarnation = incarnation,
+                  .node = (uint32_t)node,
+                  .loop = (uint16_t)loop,
+                  .slot = (uint32_t)slot,
+                  .generation = (uint32_t)generation};
     *ret_ref = tri_ref_arriving(codec, ref);
     return true;
 }

@@ -176,8 +176,9 @@ static int take_record(struct reader *in, struct tri_record *record) {
     unsigned flags = (unsigned)take_le(in, 1);
     take_zero(in, 2);
     record->is_patient = flags == RECORD_PATIENT;
-    if (in->failed || flags > (record->kind == TRI_RECORD_MESSAGE ? RECORD_PATIENT : 0) || size < RECORD_HEADER || size - RECORD_HEADER > in->left ||
-        record->kind == 0 || record->kind >= TRI_RECORD_KINDS) {
+    if (in->failed || flags > (record->kind == TRI_RECORD_MESSAGE ? RECORD_PATIENT : 0) ||
+        size < RECORD_HEADER || size - RECORD_HEADER > in->left || record->kind == 0 ||
+        record->kind >= TRI_RECORD_KINDS) {
         return TR_EPROTOCOL;
     }
     unsigned fields = record_fields[record->kind];
@@ -200,7 +201,8 @@ bool tri_record_next(const struct tri_frame *frame, size_t *offset, struct tri_r
     if (in.left == 0) {
         return false;
     }
-    TRI_ASSERT(take_record(&in, ret_record) == 0); /* checked by tri_frame_decode() */
+    int err = take_record(&in, ret_record);
+    TRI_ASSERT(err == 0); /* checked by tri_frame_decode() */
     *offset = frame->body_size - in.left;
     return true;
 }
@@ -243,17 +245,12 @@ static int check_body(const struct tri_frame *frame) {
     struct tri_refusal refusal;
     switch (frame->type) {
     case TRI_FRAME_HELLO:
-    case TRI_FRAME_WELCOME:
-        return tri_hello_decode(frame, &hello);
-    case TRI_FRAME_REFUSE:
-        return tri_refusal_decode(frame, &refusal);
+    case TRI_FRAME_WELCOME: return tri_hello_decode(frame, &hello);
+    case TRI_FRAME_REFUSE: return tri_refusal_decode(frame, &refusal);
     case TRI_FRAME_PING:
-    case TRI_FRAME_BYE:
-        return frame->body_size == 0 ? 0 : TR_EPROTOCOL;
-    case TRI_FRAME_DATA:
-        return frame->seq > 0 ? check_records(frame) : TR_EPROTOCOL;
-    default:
-        return TR_EPROTOCOL;
+    case TRI_FRAME_BYE: return frame->body_size == 0 ? 0 : TR_EPROTOCOL;
+    case TRI_FRAME_DATA: return frame->seq > 0 ? check_records(frame) : TR_EPROTOCOL;
+    default: return TR_EPROTOCOL;
     }
 }
 
@@ -333,9 +330,9 @@ int tri_hello_decode(const struct tri_frame *frame, struct tri_hello *ret_hello)
     hello.address = take_text(&in, (size_t)take_le(&in, 1), TRI_ADDRESS_MAX);
     hello.extra = in.at;
     hello.extra_size = in.left;
-    if (in.failed || hello.proto_min == 0 || hello.proto_min > hello.proto_max ||
-        hello.node == 0 || hello.incarnation == 0 || hello.name.size == 0 ||
-        hello.max_frame < TRI_FRAME_MIN_MAX || hello.beat_ms == 0 || hello.lane >= hello.lanes) {
+    if (in.failed || hello.proto_min == 0 || hello.proto_min > hello.proto_max || hello.node == 0 ||
+        hello.incarnation == 0 || hello.name.size == 0 || hello.max_frame < TRI_FRAME_MIN_MAX ||
+        hello.beat_ms == 0 || hello.lane >= hello.lanes) {
         return TR_EPROTOCOL;
     }
     *ret_hello = hello;

@@ -10,9 +10,9 @@
 #include <troupe/actors/ref.h>
 
 enum {
-    TRI_FRAME_HEADER = 48,     /* bytes */
-    TRI_FRAME_VERSION = 1,     /* of the header's layout */
-    TRI_PROTO_MIN = 1,         /* what we speak behind the handshake */
+    TRI_FRAME_HEADER = 48, /* bytes */
+    TRI_FRAME_VERSION = 1, /* of the header's layout */
+    TRI_PROTO_MIN = 1,     /* what we speak behind the handshake */
     TRI_PROTO_MAX = 1,
     TRI_NODE_NAME_MAX = 63,    /* bytes of a node's or cluster's name */
     TRI_ADDRESS_MAX = 127,     /* bytes of an address */
@@ -55,7 +55,7 @@ struct tri_frame {
     uint64_t ack;       /* all DATA up to this were taken */
     uint32_t count;     /* DATA: records */
     const uint8_t *body;
-    size_t body_size;   /* bytes */
+    size_t body_size; /* bytes */
 };
 
 /* Check everything, records included. 0 or TR_EPROTOCOL. */
@@ -92,7 +92,7 @@ struct tri_hello {
     uint16_t lane, lanes;          /* 0 of 1 */
     struct tri_place agent;        /* the sender's agent actor */
     struct tri_text cluster, name, address;
-    const uint8_t *extra;          /* what later versions append */
+    const uint8_t *extra; /* what later versions append */
     size_t extra_size;
 };
 
@@ -123,8 +123,8 @@ enum tri_record_kind {
 };
 
 struct tri_record {
-    uint8_t kind;           /* enum tri_record_kind */
-    bool is_patient;        /* MESSAGE: not to be refused for want of room in the mailbox */
+    uint8_t kind;    /* enum tri_record_kind */
+    bool is_patient; /* MESSAGE: not to be refused for want of room in the mailbox */
     int32_t err;
     struct tri_place to;    /* of the receiving node */
     struct tri_place other; /* of the sending node */
@@ -133,7 +133,7 @@ struct tri_record {
     uint64_t time;          /* nanoseconds that the asker still waits; INT64_MAX: for ever */
     uint64_t tag;
     const uint8_t *payload;
-    size_t payload_size;    /* bytes */
+    size_t payload_size; /* bytes */
 };
 
 /* Append the record without a payload; *ret_start is for tri_record_end(). 0 or -ENOMEM. */

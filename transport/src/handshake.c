@@ -39,19 +39,18 @@ static struct tri_text text_of(const char *text) {
 void tri_session_send_hello(tri_session *session, tr_time now, int type) {
     const struct tri_session_self *self = session->self;
     bool is_welcome = type == TRI_FRAME_WELCOME;
-    struct tri_hello hello = {
-        .proto_min = TRI_PROTO_MIN,
-        .proto_max = TRI_PROTO_MAX,
-        .node = self->node,
-        .incarnation = self->incarnation,
-        .peer_incarnation = is_welcome ? session->peer.incarnation : 0,
-        .max_frame = self->max_frame,
-        .beat_ms = (uint32_t)(tri_session_beat(self) / TR_MS),
-        .lanes = 1,
-        .agent = self->agent,
-        .cluster = text_of(self->cluster),
-        .name = text_of(self->name),
-        .address = text_of(self->address)};
+    struct tri_hello hello = {.proto_min = TRI_PROTO_MIN,
+                              .proto_max = TRI_PROTO_MAX,
+                              .node = self->node,
+                              .incarnation = self->incarnation,
+                              .peer_incarnation = is_welcome ? session->peer.incarnation : 0,
+                              .max_frame = self->max_frame,
+                              .beat_ms = (uint32_t)(tri_session_beat(self) / TR_MS),
+                              .lanes = 1,
+                              .agent = self->agent,
+                              .cluster = text_of(self->cluster),
+                              .name = text_of(self->name),
+                              .address = text_of(self->address)};
     tri_buffer body = {0};
     if (tri_hello_encode(&body, &hello) == 0) {
         tri_session_send(session, now, type, is_welcome ? session->peer.link : 0, &body);
@@ -64,7 +63,9 @@ int tri_session_refuse(tri_buffer *buffer, uint64_t to_link, int code) {
     struct tri_refusal refusal = {(uint16_t)code, text_of(tri_refuse_text(code))};
     int err = tri_refusal_encode(&body, &refusal);
     if (err == 0) {
-        struct tri_frame frame = {.type = TRI_FRAME_REFUSE, .to_link = to_link, .body = body.data,
+        struct tri_frame frame = {.type = TRI_FRAME_REFUSE,
+                                  .to_link = to_link,
+                                  .body = body.data,
                                   .body_size = body.size};
         err = tri_frame_encode(buffer, &frame);
     }
@@ -123,13 +124,14 @@ static void store_peer(tri_session *session, const struct tri_frame *frame,
 /* A peer that begins anew while we think that we are linked has lost what it had of us. */
 void tri_session_on_hello(tri_session *session, tr_time now, const struct tri_frame *frame) {
     struct tri_hello hello;
-    TRI_ASSERT(tri_hello_decode(frame, &hello) == 0);
+    int err = tri_hello_decode(frame, &hello);
+    TRI_ASSERT(err == 0); /* was decoded before */
     int code = judge(session, &hello);
     if (code == 0 && session->state == TRI_SESSION_LEAVING) {
         code = TRI_REFUSE_LEAVING;
     }
-    bool is_new = hello.incarnation != session->peer.incarnation ||
-                  frame->from_link != session->peer.link;
+    bool is_new =
+        hello.incarnation != session->peer.incarnation || frame->from_link != session->peer.link;
     if (code == 0 && session->state == TRI_SESSION_UP && is_new) {
         bool restarted = hello.incarnation > session->peer.incarnation;
         tri_session_go_down(session, now, restarted ? TR_ENODEDOWN : TR_EREFUSED);
@@ -155,7 +157,8 @@ void tri_session_on_hello(tri_session *session, tr_time now, const struct tri_fr
 
 void tri_session_on_welcome(tri_session *session, tr_time now, const struct tri_frame *frame) {
     struct tri_hello hello;
-    TRI_ASSERT(tri_hello_decode(frame, &hello) == 0);
+    int err = tri_hello_decode(frame, &hello);
+    TRI_ASSERT(err == 0); /* was decoded before */
     bool expected = session->state == TRI_SESSION_OPENING || session->state == TRI_SESSION_HALF;
     if (!expected || frame->to_link != session->link ||
         hello.peer_incarnation != session->self->incarnation) {
@@ -174,20 +177,23 @@ void tri_session_on_welcome(tri_session *session, tr_time now, const struct tri_
     }
     store_peer(session, frame, &hello);
     tri_session_go_up(session, now);
-    tri_session_send(session, now, TRI_FRAME_PING, session->peer.link, NULL); /* now the peer is up too */
+    tri_session_send(session, now, TRI_FRAME_PING, session->peer.link,
+                     NULL); /* now the peer is up too */
 }
 
 /* Both a verdict on our HELLO and the news that an association is over. */
 void tri_session_on_refuse(tri_session *session, tr_time now, const struct tri_frame *frame) {
     struct tri_refusal refusal;
-    TRI_ASSERT(tri_refusal_decode(frame, &refusal) == 0);
+    int err = tri_refusal_decode(frame, &refusal);
+    TRI_ASSERT(err == 0); /* was decoded before */
     if (session->state == TRI_SESSION_IDLE || frame->to_link != session->link) {
         session->dropped++;
         return;
     }
     session->ops->refused(session->arg, false, refusal.code, refusal.text);
     if (session->state >= TRI_SESSION_UP) {
-        tri_session_go_down(session, now, refusal.code == TRI_REFUSE_BROKEN ? TR_EPROTOCOL : TR_EREFUSED);
+        tri_session_go_down(session, now,
+                            refusal.code == TRI_REFUSE_BROKEN ? TR_EPROTOCOL : TR_EREFUSED);
     }
     session->attempt = 6; /* try again, but at leisure */
     session->hello_at = now + tri_session_pause(session);

@@ -25,7 +25,8 @@ static const struct tri_zsocket_ops closing_ops = {.writable = on_writable};
 
 static size_t count_closing(const tri_transport *transport) {
     size_t count = 0;
-    for (const tri_closing *closing = transport->closing; closing != NULL; closing = closing->next) {
+    for (const tri_closing *closing = transport->closing; closing != NULL;
+         closing = closing->next) {
         count++;
     }
     return count;
@@ -77,8 +78,8 @@ void tri_say(tri_transport *transport, const char *address, const void *bytes, s
         return; /* whoever it was will ask again */
     }
     tri_buffer_put(&last, bytes, size);
-    if (tri_zsocket_dial(transport->zcontext, transport->loop, &opts, &closing_ops, NULL,
-                         &socket) < 0) {
+    if (tri_zsocket_dial(transport->zcontext, transport->loop, &opts, &closing_ops, NULL, &socket) <
+        0) {
         tri_buffer_free(&last);
         return;
     }

@@ -18,8 +18,6 @@
 
 #include <stdio.h>
 
-
-
 /* A dialer that didn't lead to a connection for this long is replaced. */
 #define DIAL_TIME (1 * TR_SECOND)
 
@@ -35,7 +33,9 @@ static void dial(tri_link *link, const char *address) {
     uint8_t id[ROUTING_ID_SIZE] = {1};
     tri_store_le(id + 1, transport->self.node, 4);
     tri_store_le(id + 5, transport->self.incarnation, 8);
-    struct tri_zsocket_opts opts = {.address = address, .id = id, .id_size = sizeof id,
+    struct tri_zsocket_opts opts = {.address = address,
+                                    .id = id,
+                                    .id_size = sizeof id,
                                     .max_frame = transport->self.max_frame,
                                     .patience = transport->self.down_after};
     int err = tri_zsocket_dial(transport->zcontext, transport->loop, &opts, &dialer_ops, link,
@@ -86,7 +86,7 @@ static uint64_t on_random(void *arg) {
 static void on_redial(void *arg) {
     tri_link *link = arg;
     bool was_heard = link->session.state == TRI_SESSION_HALF;
-    const char *address = was_heard ? link->session.peer.address
+    const char *address = was_heard               ? link->session.peer.address
                           : link->address[0] != 0 ? link->address
                                                   : link->heard;
     if (address[0] == 0) {
@@ -306,6 +306,7 @@ tri_link *tri_link_new(tri_transport *transport, const char *name) {
 
 void tri_link_free(tri_link *link) {
     TRI_ASSERT(link->dialer == NULL);
+    tri_link_free_out(link);
     tri_buffer_free(&link->batch);
     tri_buffer_free(&link->spare);
     tri_free(link->pendings.slots);

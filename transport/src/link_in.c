@@ -12,8 +12,8 @@
 static void refuse(tri_link *link, const struct tri_record *message, int err) {
     struct tri_record record = {.kind = TRI_RECORD_FAIL, .ask = message->ask, .err = err};
     if (message->ask == 0) {
-        record = (struct tri_record){.kind = TRI_RECORD_REJECT, .to = message->to,
-                                     .type = message->type, .err = err};
+        record = (struct tri_record){
+            .kind = TRI_RECORD_REJECT, .to = message->to, .type = message->type, .err = err};
     }
     if (tri_link_put(link, &record, NULL, NULL) == -ENOMEM) {
         tr_log(TR_LOG_ERROR, "out of memory: a refusal for node '%s' is lost", link->session.name);
@@ -28,8 +28,8 @@ static int decode(tri_link *link, const struct tri_record *record, const struct 
     if (message == NULL) {
         return -ENOMEM;
     }
-    int err = tri_codec_decode(&transport->codec, type, record->payload, record->payload_size,
-                               message);
+    int err =
+        tri_codec_decode(&transport->codec, type, record->payload, record->payload_size, message);
     *ret_message = message;
     return err;
 }
@@ -97,8 +97,11 @@ static void take_watch(tri_link *link, const struct tri_record *record) {
     int err = tri_remote_control(link->transport->loop, TRI_WATCH, tri_ref_here(record->to),
                                  watcher, record->tag, NULL, NULL);
     if (err < 0) {
-        struct tri_record down = {.kind = TRI_RECORD_DOWN, .to = record->other,
-                                  .other = record->to, .tag = record->tag, .err = err};
+        struct tri_record down = {.kind = TRI_RECORD_DOWN,
+                                  .to = record->other,
+                                  .other = record->to,
+                                  .tag = record->tag,
+                                  .err = err};
         if (tri_link_put(link, &down, NULL, NULL) == -ENOMEM) {
             tr_log(TR_LOG_ERROR, "out of memory: a watcher on node '%s' wasn't told",
                    link->session.name);

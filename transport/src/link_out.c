@@ -135,9 +135,20 @@ void tri_link_pump_out(tri_link *link) {
     }
 }
 
+/* Of a link that never came up, or was retired with something unsaid. */
+void tri_link_free_out(tri_link *link) {
+    while (link->unsent.head != NULL) {
+        out_free(link, queue_take(&link->unsent));
+    }
+    while (link->unacked.head != NULL) {
+        out_free(link, queue_take(&link->unacked));
+    }
+}
+
 void tri_link_send_control(tri_link *link, const void *bytes, size_t size) {
     bool is_refusal = ((const uint8_t *)bytes)[5] == TRI_FRAME_REFUSE;
-    if (link->dialer == NULL || (is_refusal && strcmp(link->heard, link->dialed) != 0)) {
+    bool is_elsewhere = link->heard[0] != 0 && strcmp(link->heard, link->dialed) != 0;
+    if (link->dialer == NULL || (is_refusal && is_elsewhere)) {
         /* To whom we have no link, or not with this one of that name. */
         if (is_refusal && link->heard[0] != 0) {
             tri_say(link->transport, link->heard, bytes, size);
@@ -282,8 +293,8 @@ void tri_envelope_fail(tr_loop *loop, tri_envelope *envelope, int err) {
 static int put_message(tri_link *link, tri_envelope *envelope) {
     tr_loop *loop = link->transport->loop;
     tri_tail *tail = tri_envelope_tail(envelope);
-    struct tri_record record = {.kind = TRI_RECORD_MESSAGE, .to = tri_place_of(tail->to),
-                                .time = INT64_MAX};
+    struct tri_record record = {
+        .kind = TRI_RECORD_MESSAGE, .to = tri_place_of(tail->to), .time = INT64_MAX};
     record.is_patient = (envelope->flags & TRI_ENVELOPE_PATIENT) != 0;
     int err = tri_transport_type_id(link->transport, envelope->type, &record.type);
     if (err == 0 && envelope->ask_generation != 0) {
@@ -310,8 +321,10 @@ static int put_message(tri_link *link, tri_envelope *envelope) {
 
 static int put_watch(tri_link *link, tri_envelope *envelope) {
     tri_tail *tail = tri_envelope_tail(envelope);
-    struct tri_record record = {.kind = TRI_RECORD_WATCH, .to = tri_place_of(tail->to),
-                                .other = tri_place_of(tail->watcher), .tag = tail->tag};
+    struct tri_record record = {.kind = TRI_RECORD_WATCH,
+                                .to = tri_place_of(tail->to),
+                                .other = tri_place_of(tail->watcher),
+                                .tag = tail->tag};
     int err = tri_watch_add(&link->watches, tail->watcher, tail->to, tail->tag);
     if (err == 0) {
         err = tri_link_put(link, &record, NULL, NULL);

@@ -15,9 +15,6 @@
  */
 #include "transport_internal.h"
 
-
-
-
 /* ---- the slow timer --------------------------------------------------------------- */
 
 static bool link_awaits(const tri_link *link) {
@@ -100,10 +97,9 @@ tri_transport *tri_transport_peek(tr_runtime *runtime) {
 tri_transport *tri_transport_get(tr_runtime *runtime) {
     /* The system first: the runtime's mutex is held while an extension is made. */
     tri_system *system = tri_system_get(runtime);
-    tri_transport *transport =
-        system != NULL ? (tri_transport *)(void *)tri_runtime_ext_get(runtime, TRI_EXT_TRANSPORT,
-                                                                      make_transport)
-                       : NULL;
+    tri_transport *transport = system != NULL ? (tri_transport *)(void *)tri_runtime_ext_get(
+                                                    runtime, TRI_EXT_TRANSPORT, make_transport)
+                                              : NULL;
     if (transport != NULL) {
         pthread_mutex_lock(&transport->mutex);
         transport->system = system;

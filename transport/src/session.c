@@ -41,11 +41,11 @@
 
 #include <troupe/core/error.h>
 
-#define HELLO_FIRST  (100 * TR_MS) /* pause before the second HELLO; doubles */
-#define HELLO_MAX    (5 * TR_SECOND)
-#define ACK_DELAY    (20 * TR_MS)
-#define LEAVE_MAX    (2 * TR_SECOND)
-#define BEAT_MIN     (10 * TR_MS)
+#define HELLO_FIRST (100 * TR_MS) /* pause before the second HELLO; doubles */
+#define HELLO_MAX   (5 * TR_SECOND)
+#define ACK_DELAY   (20 * TR_MS)
+#define LEAVE_MAX   (2 * TR_SECOND)
+#define BEAT_MIN    (10 * TR_MS)
 /* So many batches may wait for one acknowledgement: the sender's window is worth about 250. */
 enum { ACK_EVERY = 32 };
 
@@ -62,8 +62,8 @@ void tri_session_check(const tri_session *session) {
 }
 
 tr_time tri_session_beat(const struct tri_session_self *self) {
-    tr_time beat = self->heartbeat / 4 < self->down_after / 8 ? self->heartbeat / 4
-                                                              : self->down_after / 8;
+    tr_time beat =
+        self->heartbeat / 4 < self->down_after / 8 ? self->heartbeat / 4 : self->down_after / 8;
     return beat > BEAT_MIN ? beat : BEAT_MIN;
 }
 
@@ -77,7 +77,7 @@ static tr_time wanted_beat(const tri_session *session) {
 
 /* A frame without DATA. Out of memory it is dropped: it will be sent again. */
 void tri_session_send(tri_session *session, tr_time now, int type, uint64_t to_link,
-                       const tri_buffer *body) {
+                      const tri_buffer *body) {
     tri_buffer buffer = {0};
     struct tri_frame frame = {.type = (uint8_t)type,
                               .from_link = session->link,
@@ -156,7 +156,7 @@ void tri_session_go_down(tri_session *session, tr_time now, int reason) {
     tri_session_forget(session);
     session->attempt = 1;
     tri_session_enter(session, now,
-          session->redials && !was_leaving ? TRI_SESSION_OPENING : TRI_SESSION_IDLE);
+                      session->redials && !was_leaving ? TRI_SESSION_OPENING : TRI_SESSION_IDLE);
     session->hello_at = now + tri_session_pause(session);
     if (was_leaving) {
         session->ops->left(session->arg);
@@ -182,8 +182,8 @@ static tr_time next_due(const tri_session *session) {
     }
     tr_time due = session->sent_at + wanted_beat(session);
     due = session->ack_at < due ? session->ack_at : due;
-    tr_time silence = session->heard_at + (session->is_suspect ? session->self->down_after
-                                                               : session->self->heartbeat);
+    tr_time silence = session->heard_at +
+                      (session->is_suspect ? session->self->down_after : session->self->heartbeat);
     return silence < due ? silence : due;
 }
 
@@ -288,8 +288,8 @@ void tri_session_receive(tri_session *session, tr_time now, const void *bytes, s
 
 void tri_session_init(tri_session *session, const struct tri_session_self *self,
                       const struct tri_session_ops *ops, void *arg, const char *name) {
-    *session = (tri_session){.self = self, .ops = ops, .arg = arg,
-                             .node = tri_node_id(name, strlen(name))};
+    *session = (tri_session){
+        .self = self, .ops = ops, .arg = arg, .node = tri_node_id(name, strlen(name))};
     memcpy(session->name, name, strlen(name) + 1);
     tri_session_forget(session);
 }

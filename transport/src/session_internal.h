@@ -12,13 +12,13 @@ typedef struct tri_session tri_session;
 /* Ourselves; shared by all sessions of a node, constant while they live. */
 struct tri_session_self {
     const char *cluster, *name;
-    const char *address;    /* where peers reach us */
+    const char *address; /* where peers reach us */
     uint32_t node;
     uint64_t incarnation;
     struct tri_place agent;
-    uint32_t max_frame;     /* bytes */
-    tr_time heartbeat;      /* T: a peer is suspect after this silence */
-    tr_time down_after;     /* and down after this one */
+    uint32_t max_frame; /* bytes */
+    tr_time heartbeat;  /* T: a peer is suspect after this silence */
+    tr_time down_after; /* and down after this one */
 };
 
 enum tri_session_state {
@@ -26,7 +26,7 @@ enum tri_session_state {
     TRI_SESSION_OPENING, /* sends HELLO again and again */
     TRI_SESSION_HALF,    /* has welcomed the peer, doesn't know yet whether it was heard */
     TRI_SESSION_UP,
-    TRI_SESSION_LEAVING  /* BYE is sent, waits for the peer's */
+    TRI_SESSION_LEAVING /* BYE is sent, waits for the peer's */
 };
 
 /* What is known of the peer since its HELLO or WELCOME. */
@@ -34,7 +34,7 @@ struct tri_session_peer {
     uint64_t incarnation; /* 0: nothing is known */
     uint64_t link;        /* its number for this association */
     uint32_t max_frame;
-    tr_time beat;         /* it wants to hear from us this often */
+    tr_time beat; /* it wants to hear from us this often */
     struct tri_place agent;
     char address[TRI_ADDRESS_MAX + 1];
 };
@@ -69,23 +69,23 @@ struct tri_session {
     uint32_t node;                       /* (C) id of the peer */
     bool redials;                        /* after an end, dial again instead of waiting */
     bool is_suspect;
-    int state;                           /* enum tri_session_state */
-    uint64_t link;                       /* our number for this association */
-    uint64_t dead_incarnation;           /* this one and all before it are over */
+    int state;                 /* enum tri_session_state */
+    uint64_t link;             /* our number for this association */
+    uint64_t dead_incarnation; /* this one and all before it are over */
     struct tri_session_peer peer;
-    uint64_t send_next;                  /* seq of the next DATA */
-    uint64_t acked;                      /* the peer has taken all up to this */
-    uint64_t recv_next;                  /* seq that must come */
-    uint64_t ack_sent;                   /* last ack that we told */
-    unsigned attempt;                    /* HELLOs since the last success */
+    uint64_t send_next; /* seq of the next DATA */
+    uint64_t acked;     /* the peer has taken all up to this */
+    uint64_t recv_next; /* seq that must come */
+    uint64_t ack_sent;  /* last ack that we told */
+    unsigned attempt;   /* HELLOs since the last success */
     tr_time heard_at, sent_at;
-    tr_time hello_at;                    /* OPENING, HALF: when the next HELLO is due */
-    tr_time entered_at;                  /* when the state began */
-    tr_time ack_at;                      /* an acknowledgement is due; TR_FOREVER: none */
-    tr_time verdict_at;                  /* last REFUSE for a link that we don't know */
-    tr_time due_at;                      /* when tri_session_tick() is due, as of the last input */
-    tr_time tick_due;                    /* as of the last tick, to notice that we slept */
-    uint64_t dropped;                    /* frames of other associations, and nonsense */
+    tr_time hello_at;   /* OPENING, HALF: when the next HELLO is due */
+    tr_time entered_at; /* when the state began */
+    tr_time ack_at;     /* an acknowledgement is due; TR_FOREVER: none */
+    tr_time verdict_at; /* last REFUSE for a link that we don't know */
+    tr_time due_at;     /* when tri_session_tick() is due, as of the last input */
+    tr_time tick_due;   /* as of the last tick, to notice that we slept */
+    uint64_t dropped;   /* frames of other associations, and nonsense */
 };
 
 void tri_session_init(tri_session *session, const struct tri_session_self *self,

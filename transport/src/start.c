@@ -29,8 +29,8 @@ static int check_address(const char *whose, const char *address, enum tri_addres
     const char *problem =
         address != NULL ? tri_address_problem(address, strlen(address), use) : "it is missing";
     if (problem != NULL) {
-        tr_log(TR_LOG_ERROR, "address '%s' of node '%s': %s",
-               address != NULL ? address : "(NULL)", whose, problem);
+        tr_log(TR_LOG_ERROR, "address '%s' of node '%s': %s", address != NULL ? address : "(NULL)",
+               whose, problem);
         return TR_EADDRESS;
     }
     return 0;
@@ -43,7 +43,8 @@ static int check_collision(const char *name, const char *other) {
         return TR_ENAME;
     }
     if (tri_node_id(name, strlen(name)) == tri_node_id(other, strlen(other))) {
-        tr_log(TR_LOG_ERROR, "nodes '%s' and '%s' have the same 32-bit id: rename one", name, other);
+        tr_log(TR_LOG_ERROR, "nodes '%s' and '%s' have the same 32-bit id: rename one", name,
+               other);
         return TR_ENAME;
     }
     return 0;
@@ -280,9 +281,9 @@ int tr_node_add_peer(const char *name, const char *address) {
     if (err == 0) {
         err = check_address(name, address, TRI_ADDRESS_DIAL);
     }
-    return err < 0 ? err
-                   : tri_run_on(errand.transport->loop, "add-peer", add_peer_here, &errand,
-                                TR_FOREVER);
+    return err < 0
+               ? err
+               : tri_run_on(errand.transport->loop, "add-peer", add_peer_here, &errand, TR_FOREVER);
 }
 
 /* ---- what others may spawn ------------------------------------------------------------------ */

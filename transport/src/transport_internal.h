@@ -17,15 +17,15 @@
 #include <troupe/transport.h>
 
 enum {
-    TRI_BATCH_BYTES = 32 * 1024,    /* a batch of this size is sent at once */
+    TRI_BATCH_BYTES = 32 * 1024,        /* a batch of this size is sent at once */
     TRI_WINDOW_BYTES = 8 * 1024 * 1024, /* unacknowledged, before senders lose their credit */
-    TRI_CONTROL_MAX = 16,           /* control frames that wait for a connection */
+    TRI_CONTROL_MAX = 16,               /* control frames that wait for a connection */
     TRI_LINKS_MAX = 1024,
-    TRI_SEEN_TYPES = 64             /* cache of types that are registered */
+    TRI_SEEN_TYPES = 64 /* cache of types that are registered */
 };
-#define TRI_BATCH_AGE  (100 * TR_US)  /* a batch waits no longer, even in a busy loop */
-#define TRI_CHECK_EACH (200 * TR_MS)  /* the tripwire, and expired asks */
-#define TRI_PUBLISH_EACH (50 * TR_MS) /* of counters */
+#define TRI_BATCH_AGE    (100 * TR_US) /* a batch waits no longer, even in a busy loop */
+#define TRI_CHECK_EACH   (200 * TR_MS) /* the tripwire, and expired asks */
+#define TRI_PUBLISH_EACH (50 * TR_MS)  /* of counters */
 #define TRI_CLOSING_TIME (500 * TR_MS)
 
 typedef struct tri_link tri_link;
@@ -119,43 +119,43 @@ struct tri_published {
     uint64_t incarnation; /* as last seen; 0: never */
     uint64_t dead;        /* incarnations up to this are down */
     bool is_up;
-    tr_ref agent;         /* the other node's, while it is up */
+    tr_ref agent; /* the other node's, while it is up */
     struct tr_link_stats stats;
 };
 
 struct tri_link {
-    tri_transport *transport;      /* (C) */
-    tri_session session;           /* (L); name and node in it are (C) */
+    tri_transport *transport;          /* (C) */
+    tri_session session;               /* (L); name and node in it are (C) */
     char address[TRI_ADDRESS_MAX + 1]; /* (L) configured; "": we wait to be dialled */
     char heard[TRI_ADDRESS_MAX + 1];   /* (L) of the last HELLO; "": none */
-    bool is_up;                    /* (L) messages may be sent and are taken */
-    bool is_listed;                /* (L) by the user */
-    bool has_left;                 /* (L) tri_session_leave() is done */
-    bool was_writable;             /* (L) the dialer had a connection */
-    int refusal;                   /* (L) last code that was logged */
-    tri_zsocket *dialer;           /* (L) */
-    char dialed[TRI_ADDRESS_MAX + 1]; /* (L) where it leads */
-    tr_time dialed_at;             /* (L) */
-    tri_timer timer;               /* (L) of the session */
-    tri_flush flush;               /* (L) */
+    bool is_up;                        /* (L) messages may be sent and are taken */
+    bool is_listed;                    /* (L) by the user */
+    bool has_left;                     /* (L) tri_session_leave() is done */
+    bool was_writable;                 /* (L) the dialer had a connection */
+    int refusal;                       /* (L) last code that was logged */
+    tri_zsocket *dialer;               /* (L) */
+    char dialed[TRI_ADDRESS_MAX + 1];  /* (L) where it leads */
+    tr_time dialed_at;                 /* (L) */
+    tri_timer timer;                   /* (L) of the session */
+    tri_flush flush;                   /* (L) */
     /* ---- outgoing ---- */
-    tri_buffer batch;              /* (L) the open batch; room for the header in front */
-    uint32_t batch_count;          /* (L) records in it */
-    tr_time batch_at;              /* (L) when it was begun */
-    tri_buffer spare;              /* (L) a buffer for the next batch */
-    struct tri_out_queue unsent;   /* (L) */
-    struct tri_out_queue unacked;  /* (L) batches only. A retransmission buffer would resend them */
-    uint32_t control_count;        /* (L) control frames in unsent */
-    uint64_t encoded, acked;       /* (L) bytes of batches, since the link came up */
-    tri_node *parked;              /* (L) envelopes that are encoded and hold their sender's credit */
-    tri_node **parked_tail;        /* (L) */
-    struct tri_pendings pendings;  /* (L) */
-    struct tri_watches watches;    /* (L) */
+    tri_buffer batch;             /* (L) the open batch; room for the header in front */
+    uint32_t batch_count;         /* (L) records in it */
+    tr_time batch_at;             /* (L) when it was begun */
+    tri_buffer spare;             /* (L) a buffer for the next batch */
+    struct tri_out_queue unsent;  /* (L) */
+    struct tri_out_queue unacked; /* (L) batches only. A retransmission buffer would resend them */
+    uint32_t control_count;       /* (L) control frames in unsent */
+    uint64_t encoded, acked;      /* (L) bytes of batches, since the link came up */
+    tri_node *parked;       /* (L) envelopes that are encoded and hold their sender's credit */
+    tri_node **parked_tail; /* (L) */
+    struct tri_pendings pendings; /* (L) */
+    struct tri_watches watches;   /* (L) */
     /* ---- incoming ---- */
-    tri_proxy *proxies;            /* (L) */
+    tri_proxy *proxies; /* (L) */
     /* ---- */
-    struct tr_link_stats stats;    /* (L) */
-    tr_time published_at;          /* (L) */
+    struct tr_link_stats stats;     /* (L) */
+    tr_time published_at;           /* (L) */
     struct tri_published published; /* (M) */
 };
 
@@ -188,6 +188,8 @@ void tri_link_pump_out(tri_link *link);
 void tri_link_acked(tri_link *link, uint64_t seq);
 /* The incarnation is down: everything that was for it comes to its end. */
 void tri_link_drop_out(tri_link *link);
+/* The end of the link itself: give back what is still queued. */
+void tri_link_free_out(tri_link *link);
 /* An envelope that can't be sent: an error for its ask, a tr_down for its watch, a dead letter. */
 void tri_envelope_fail(tr_loop *loop, tri_envelope *envelope, int err);
 
@@ -195,8 +197,11 @@ void tri_envelope_fail(tr_loop *loop, tri_envelope *envelope, int err);
 int tri_link_take(tri_link *link, const struct tri_frame *frame);
 
 static inline tr_ref tri_ref_of(const tri_link *link, struct tri_place place) {
-    return (tr_ref){.incarnation = link->session.peer.incarnation, .node = link->session.node,
-                    .loop = place.loop, .slot = place.slot, .generation = place.generation};
+    return (tr_ref){.incarnation = link->session.peer.incarnation,
+                    .node = link->session.node,
+                    .loop = place.loop,
+                    .slot = place.slot,
+                    .generation = place.generation};
 }
 static inline tr_ref tri_ref_here(struct tri_place place) {
     return (tr_ref){.loop = place.loop, .slot = place.slot, .generation = place.generation};
@@ -227,25 +232,25 @@ struct tri_seen_type {
 };
 
 struct tri_transport {
-    tri_runtime_ext ext;           /* first member */
-    tri_remote remote;             /* (C) */
-    tr_runtime *runtime;           /* (C) */
-    tri_system *system;            /* (C) */
+    tri_runtime_ext ext; /* first member */
+    tri_remote remote;   /* (C) */
+    tr_runtime *runtime; /* (C) */
+    tri_system *system;  /* (C) */
     pthread_mutex_t mutex;
-    bool is_running;               /* (M) */
-    bool is_changing;              /* (M) being started or stopped */
-    tr_loop *loop;                 /* (M) written while not running */
-    tri_link **links;              /* (M) written by the owner loop */
-    size_t link_count, link_room;  /* (M) */
-    tri_link **old_links;          /* (L) of runs before; kept until the end */
-    size_t old_count;              /* (L) */
-    tri_node_waiter *waiters;      /* (M) */
-    tri_node_monitor *monitors;    /* (M) */
+    bool is_running;                     /* (M) */
+    bool is_changing;                    /* (M) being started or stopped */
+    tr_loop *loop;                       /* (M) written while not running */
+    tri_link **links;                    /* (M) written by the owner loop */
+    size_t link_count, link_room;        /* (M) */
+    tri_link **old_links;                /* (L) of runs before; kept until the end */
+    size_t old_count;                    /* (L) */
+    tri_node_waiter *waiters;            /* (M) */
+    tri_node_monitor *monitors;          /* (M) */
     const struct tr_behaviour **allowed; /* (M) */
     size_t allowed_count, allowed_room;  /* (M) */
     char name[TR_NODE_NAME_MAX + 1];     /* (M) written while not running */
     char cluster[TR_NODE_NAME_MAX + 1];
-    char address[TR_ADDRESS_SIZE];       /* (M) */
+    char address[TR_ADDRESS_SIZE]; /* (M) */
     struct tri_session_self self;  /* (C) while it runs */
     uint64_t last_incarnation;     /* (L) */
     bool listed_only;              /* (L) */
@@ -257,8 +262,8 @@ struct tri_transport {
     tri_codec codec;               /* (L) */
     tri_buffer scratch;            /* (L) a message being decoded */
     struct tri_seen_type seen[TRI_SEEN_TYPES]; /* (L) */
-    tr_ref agent;                  /* (L) */
-    tri_waiter *stopping;          /* (L) waits for all links to have left */
+    tr_ref agent;                              /* (L) */
+    tri_waiter *stopping;                      /* (L) waits for all links to have left */
 };
 
 tri_transport *tri_transport_get(tr_runtime *runtime);

@@ -10,7 +10,7 @@
 
 static size_t hash_of(tr_ref watcher, tr_ref who, uint64_t tag) {
     uint64_t hash = UINT64_C(14695981039346656037);
-    const uint64_t parts[] = {watcher.loop, watcher.slot, watcher.generation, who.loop, who.slot,
+    const uint64_t parts[] = {watcher.loop,   watcher.slot, watcher.generation, who.loop, who.slot,
                               who.generation, tag};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         hash = (hash ^ parts[i]) * UINT64_C(0x9e3779b97f4a7c15);

@@ -62,17 +62,17 @@ struct tri_zcontext {
 };
 
 struct tri_zsocket {
-    tri_node node;                     /* (L) first member: ready queue */
-    tri_flush flush;                   /* (L) */
-    void *handle;                      /* (L) NULL: closed */
-    void *registration;                /* (L) the poller's */
-    int fd;                            /* (C) ZMQ_FD */
-    tri_zcontext *context;             /* (C) */
-    tr_loop *loop;                     /* (C) */
-    const struct tri_zsocket_ops *ops; /* (L) */
-    void *arg;                         /* (L) */
-    bool is_inbox;                     /* (C) */
-    bool is_ready, is_pumping, wants;  /* (L) */
+    tri_node node;                      /* (L) first member: ready queue */
+    tri_flush flush;                    /* (L) */
+    void *handle;                       /* (L) NULL: closed */
+    void *registration;                 /* (L) the poller's */
+    int fd;                             /* (C) ZMQ_FD */
+    tri_zcontext *context;              /* (C) */
+    tr_loop *loop;                      /* (C) */
+    const struct tri_zsocket_ops *ops;  /* (L) */
+    void *arg;                          /* (L) */
+    bool is_inbox;                      /* (C) */
+    bool is_ready, is_pumping, wants;   /* (L) */
     char address[TRI_ADDRESS_MAX + 33]; /* (C) */
 };
 
@@ -310,8 +310,8 @@ static int set_options(tri_zsocket *socket, const struct tri_zsocket_opts *opts)
         {ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS},
     };
     int err = set_ints(socket->handle, both, sizeof both / sizeof both[0]);
-    if (err == 0 && zmq_setsockopt(socket->handle, ZMQ_MAXMSGSIZE, &max_frame,
-                                   sizeof max_frame) < 0) {
+    if (err == 0 &&
+        zmq_setsockopt(socket->handle, ZMQ_MAXMSGSIZE, &max_frame, sizeof max_frame) < 0) {
         err = -zmq_errno();
     }
     if (err == 0 && socket->is_inbox) {
@@ -370,7 +370,8 @@ static int make(tri_zsocket *socket, const struct tri_zsocket_opts *opts,
     if (socket == NULL) {
         return -ENOMEM;
     }
-    socket->handle = zmq_socket(socket->context->handle, socket->is_inbox ? ZMQ_ROUTER : ZMQ_DEALER);
+    socket->handle =
+        zmq_socket(socket->context->handle, socket->is_inbox ? ZMQ_ROUTER : ZMQ_DEALER);
     if (socket->handle == NULL) {
         int err = system_error(zmq_errno());
         tri_free(socket);

@@ -26,10 +26,10 @@ struct tri_zsocket_ops {
 
 struct tri_zsocket_opts {
     const char *address;
-    const void *id;      /* dialer: routing id, copied; NULL: libzmq's choice */
-    size_t id_size;      /* bytes, 1 to 255 */
-    size_t max_frame;    /* larger ones that come in end the connection, bytes */
-    tr_time patience;    /* how long a silent connection is kept by libzmq's own heartbeat */
+    const void *id;   /* dialer: routing id, copied; NULL: libzmq's choice */
+    size_t id_size;   /* bytes, 1 to 255 */
+    size_t max_frame; /* larger ones that come in end the connection, bytes */
+    tr_time patience; /* how long a silent connection is kept by libzmq's own heartbeat */
 };
 
 /* A bound ROUTER that only receives. 0, -EADDRINUSE or another -errno, -ENOMEM. */

@@ -85,8 +85,8 @@ struct tr_arg {
 /** A row: spawning calls `int handler(tr_self *, state *, const type *)` first, with the argument
  *  of the spawn (a zeroed message when none was given). A negative result fails the spawn. */
 #define TR_INIT(type, handler)  (init, type, handler)
-/** A row: when the actor ends, `void handler(tr_self *, state *, int reason)` is called last. It
- *  must not suspend. */
+/** A row: when the actor ends, `void handler(tr_self *, state *, int reason)` is called last, also
+ *  when TR_INIT failed or was never reached. It must not suspend. */
 #define TR_TERMINATE(handler)   (term, tr_nothing, handler)
 
 /** Define a behaviour: TR_BEHAVIOUR(counter, TR_ON(add, on_add), ...); `counter` also names the
@@ -109,6 +109,7 @@ struct tr_arg {
  *  actor ends when the function returns; the result is the reason. */
 #define TR_PROCESS(name, type, function)                                                           \
     static int tri_process_##name(tr_self *self, const void *arg) {                                \
+        TRI_CHECK_TYPE(&function, int (*)(tr_self *, const type *));                               \
         return function(self, (const type *)arg);                                                  \
     }                                                                                              \
     TR_DECLARE_BEHAVIOUR(name);                                                                    \
@@ -128,17 +129,27 @@ struct tr_arg {
 #define TRI_ROW_THUNK(c, tuple)      TRI_ROW_THUNK_(c, TRI_STRIP tuple)
 #define TRI_ROW_THUNK_(...)          TRI_ROW_THUNK__(__VA_ARGS__)
 #define TRI_ROW_THUNK__(c, kind, type, handler) TRI_THUNK_##kind(c, type, handler)
+/* A handler of another type is an error, not a warning. In C++ it is one anyway. */
+#ifdef __cplusplus
+#define TRI_CHECK_TYPE(value, ...)
+#else
+#define TRI_CHECK_TYPE(value, ...)                                                                 \
+    _Static_assert(_Generic((value), __VA_ARGS__: 1, default: 0), #value " is not a " #__VA_ARGS__)
+#endif
 #define TRI_THUNK_on(c, type, function)                                                            \
     static int tri_on_##c##_##type(tr_self *self, void *state, const void *message) {              \
-        (void)offsetof(struct tri_protocol_##c, tri_has_##type);                                        \
+        (void)offsetof(struct tri_protocol_##c, tri_has_##type);                                   \
+        TRI_CHECK_TYPE(&function, int (*)(tr_self *, c *, const type *));                          \
         return function(self, (c *)state, (const type *)message);                                  \
     }
 #define TRI_THUNK_init(c, type, function)                                                          \
     static int tri_init_##c(tr_self *self, void *state, const void *message) {                     \
+        TRI_CHECK_TYPE(&function, int (*)(tr_self *, c *, const type *));                          \
         return function(self, (c *)state, (const type *)message);                                  \
     }
 #define TRI_THUNK_term(c, type, function)                                                          \
     static void tri_term_##c(tr_self *self, void *state, int reason) {                             \
+        TRI_CHECK_TYPE(&function, void (*)(tr_self *, c *, int));                                  \
         function(self, (c *)state, reason);                                                        \
     }
 #define TRI_ROW_COUNT(c, tuple)      TRI_ROW_COUNT_(TRI_STRIP tuple)
@@ -159,8 +170,10 @@ struct tr_arg {
 
 TR_MESSAGE(tr_nothing);
 /** A watched actor has ended: list it in your TR_PROTOCOL() to use tr_monitor(). `reason` is 0 for
- *  an ordinary end, the error it ended with, or TR_ENODEDOWN: its node is out of reach and the
- *  actor may still be alive. `tag` is what tr_monitor() was given. */
+ *  an ordinary end, or the error it ended with; TR_ENOACTOR: it had ended before, with 0 or too long
+ *  ago to say; TR_ENODEDOWN: its node is out of reach and the actor may still be alive;
+ *  TR_ESHUTDOWN: its loop has ended; -ENOMEM: it could not be watched. `tag` is what tr_monitor()
+ *  was given. */
 TR_MESSAGE(tr_down, (1, ref, who), (2, int32, reason), (3, uint64, tag));
 
 /* ---- spawning ------------------------------------------------------------------------------ */
@@ -204,9 +217,12 @@ TR_API TR_NODISCARD int tr_spawn_with(tr_ref *ret_ref, const struct tr_behaviour
 
 /** Spawn an actor without waiting for its TR_INIT. If that fails, the actor ends with its error.
  *
+ * @param ret_ref    as tr_spawn_with()
+ * @param behaviour  as tr_spawn_with()
+ * @param opts       as tr_spawn_with()
+ * @return as tr_spawn_with(), without the result of TR_INIT
  * @thread task (suspends only to place the actor on another loop or node)
  * @cancel the actor may have been spawned
- * Parameters and results are those of tr_spawn_with().
  */
 TR_API TR_NODISCARD int tr_spawn_start_with(tr_ref *ret_ref, const struct tr_behaviour *behaviour,
                                             const struct tr_spawn_opts *opts);

@@ -104,9 +104,9 @@ TR_API int tr_reply_error(tr_self *self, int err);
 /** tr_ask(to, 5 * TR_SECOND, &reply, query, .field = value): the type of &reply is checked. */
 #define tr_ask(to, timeout, ret, ...)                                                              \
     tr_ask_message((to), (timeout), TRI_TYPE_OF(__VA_ARGS__), TRI_LITERAL(__VA_ARGS__),            \
-                   TRI_REPLY_TYPE(__VA_ARGS__, ~), 1 ? (ret) : TRI_REPLY_NULL(__VA_ARGS__, ~))
+                   TRI_REPLY_TYPE(__VA_ARGS__, ~), TRI_REPLY_CHECK(ret, __VA_ARGS__, ~))
 #define TRI_REPLY_TYPE(name, ...) tri_reply_type_of_##name
-#define TRI_REPLY_NULL(name, ...) ((tri_reply_of_##name *)0)
+#define TRI_REPLY_CHECK(ret, name, ...) _Generic((ret), tri_reply_of_##name *: (ret))
 /** tr_reply(self, total, .value = 3) */
 #define tr_reply(self, ...)                                                                        \
     tr_reply_message((self), TRI_TYPE_OF(__VA_ARGS__), TRI_LITERAL(__VA_ARGS__))

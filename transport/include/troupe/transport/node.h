@@ -49,9 +49,9 @@ struct tr_node_opts {
     const char *listen;          /**< as tr_peer.address; PORT may be 0 or "*": any. No default */
     const struct tr_peer *peers; /**< to link with from the start; copied; may be NULL */
     size_t peer_count;           /**< of peers */
-    bool listed_only;            /**< refuse nodes that neither peers nor tr_node_add_peer() named */
-    int loop;                    /**< index of the loop that owns the links */
-    uint64_t incarnation;        /**< the least number that this run may have: the last one plus 1,
+    bool listed_only;     /**< refuse nodes that neither peers nor tr_node_add_peer() named */
+    int loop;             /**< index of the loop that owns the links */
+    uint64_t incarnation; /**< the least number that this run may have: the last one plus 1,
                                       where the program keeps it. The wall clock's milliseconds are
                                       taken when they are more. */
     tr_time heartbeat;  /**< T, nanoseconds: something is sent every T/4, and a peer that was silent
