@@ -273,6 +273,7 @@ struct tri_actors {
     const struct tr_behaviour **seen; /* (L) behaviours whose types are registered */
     size_t seen_count, seen_room;    /* (L) */
     tri_waiter *drained;             /* (L) told when no actor is left */
+    tri_node end_node;               /* asks this loop to end its actors, and answers loop 0 */
     struct tr_actor_stats stats;     /* (L) */
     tri_actors *next;                /* (M) the system's list */
 };
@@ -305,6 +306,7 @@ struct tri_system {
     int loads[TR_LOOPS_MAX];        /* (A) actors by index of the loop; written by its loop */
     tri_waiter *shutdown;           /* loop 0: waits for the loops' answers */
     int shutdown_left;              /* loop 0 */
+    tr_time deadline;               /* (C) once is_closing: of the actors' end */
 };
 
 /* ---- system.c ---- */
@@ -325,6 +327,9 @@ void tri_slabs_fini(tri_actors *actors);
 /* ---- envelope.c ---- */
 tri_envelope *tri_envelope_make(tri_actors *actors, int kind, const struct tr_type *type,
                                 const void *message, bool with_tail);
+
+/* Of a message with its blobs, as it counts in a mailbox; SIZE_MAX: over 2 GiB. */
+size_t tri_message_size(const struct tr_type *type, const void *message);
 
 /* ---- port.c ---- */
 /* By loop id. NULL: no such loop, or out of memory; tri_port_error() tells. */
@@ -348,6 +353,10 @@ int tri_envelope_send(tr_loop *loop, const tr_ref *to, tri_envelope *envelope);
 /* ---- waiting lists of senders: port.c ---- */
 int tri_sender_wait(tri_sender **list, const char *reason);
 void tri_senders_wake(tri_sender **list, int result);
+
+/* ---- send.c ---- */
+/* Suspend until a message of that size has room at the actor, or on the way to it. */
+int tri_room_wait(tri_actors *actors, const tr_ref *to, size_t size);
 
 /* ---- mailbox.c ---- */
 int tri_mailbox_offer(tri_actors *actors, tri_envelope *envelope);

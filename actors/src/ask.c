@@ -323,9 +323,49 @@ static int request_far(struct asker *asker, const tr_ref *to, tr_time timeout,
     tr_time now = tri_loop_update_now(loop);
     tail->deadline = timeout > TR_FOREVER - now ? TR_FOREVER : now + timeout;
     tail->reply_type = asker->ask.reply_type;
+    envelope->flags |= TRI_ENVELOPE_PATIENT;
     int err = tri_envelope_send(loop, to, envelope);
     if (err < 0) {
         tri_envelope_recycle(actors, envelope);
+    }
+    return err;
+}
+
+/* *ret_was_sent false: the request found no room (TR_EFULL), or can't be sent at all. */
+static int ask_once(tri_actors *actors, const tr_ref *to, tr_time timeout,
+                    const struct tr_type *type, const void *message,
+                    const struct tr_type *reply_type, void *ret_reply, bool *ret_was_sent) {
+    tr_loop *loop = actors->loop;
+    struct asker asker;
+    *ret_was_sent = false;
+    int err = asker_begin(&asker, actors, reply_type, ret_reply);
+    if (TRI_UNLIKELY(err < 0)) {
+        return err;
+    }
+    /* Before sending: the answer can come inside of it, from a mailbox that drops the request. */
+    tri_timers_add_after(&loop->timers, &asker.timer, timeout);
+    err = to->node == 0 && to->loop == actors->loop_id
+              ? request_here(&asker, to, type, message)
+              : request_far(&asker, to, timeout, type, message);
+    if (TRI_UNLIKELY(err < 0)) {
+        tri_timers_cancel(&loop->timers, &asker.timer);
+        tri_ask_forget(loop, &asker.ask);
+        return err;
+    }
+    *ret_was_sent = true;
+    return tri_suspend(&asker.waiter);
+}
+
+/* Wait for room, and take the time that it took off the deadline. */
+static int wait_for_room(tri_actors *actors, const tr_ref *to, size_t size, tr_time *timeout) {
+    tr_timeout limit;
+    tr_time begun = tri_loop_update_now(actors->loop);
+    tr_timeout_begin(&limit, *timeout);
+    int err = tri_room_wait(actors, to, size);
+    err = tr_timeout_end(&limit, err);
+    if (err == 0 && *timeout != TR_FOREVER) {
+        *timeout -= tri_loop_update_now(actors->loop) - begun;
+        err = *timeout > 0 ? 0 : TR_ETIMEOUT;
     }
     return err;
 }
@@ -344,22 +384,17 @@ int tr_ask_message(tr_ref to, tr_time timeout, const struct tr_type *type, const
     if (TRI_UNLIKELY(loop->current->held != NULL)) {
         release_reply(loop, loop->current);
     }
-    struct asker asker;
-    int err = asker_begin(&asker, actors, reply_type, ret_reply);
-    if (TRI_UNLIKELY(err < 0)) {
-        return err;
+    for (;;) {
+        bool was_sent;
+        int err = ask_once(actors, &to, timeout, type, message, reply_type, ret_reply, &was_sent);
+        if (TRI_LIKELY(was_sent || err != TR_EFULL)) {
+            return err;
+        }
+        err = wait_for_room(actors, &to, tri_message_size(type, message), &timeout);
+        if (err < 0) {
+            return err;
+        }
     }
-    /* Before sending: the answer can come inside of it, from a mailbox that drops the request. */
-    tri_timers_add_after(&loop->timers, &asker.timer, timeout);
-    err = to.node == 0 && to.loop == actors->loop_id
-              ? request_here(&asker, &to, type, message)
-              : request_far(&asker, &to, timeout, type, message);
-    if (TRI_UNLIKELY(err < 0)) {
-        tri_timers_cancel(&loop->timers, &asker.timer);
-        tri_ask_forget(loop, &asker.ask);
-        return err;
-    }
-    return tri_suspend(&asker.waiter);
 }
 
 int tri_ask_spawned(tri_actors *actors, int (*begin)(tri_actors *actors, tri_ask_id id, void *arg),

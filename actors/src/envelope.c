@@ -26,7 +26,7 @@ static tr_bytes *blob_at(const void *message, const struct tr_field *field) {
 }
 
 /* Bytes of the message with its blobs, or SIZE_MAX when that is over 2 GiB. */
-static size_t message_size(const struct tr_type *type, const void *message) {
+size_t tri_message_size(const struct tr_type *type, const void *message) {
     size_t size = type->size;
     if (type->blobs > 0) {
         for (const struct tr_field *field = type->fields; field->number != 0; field++) {
@@ -43,7 +43,7 @@ static size_t message_size(const struct tr_type *type, const void *message) {
 }
 
 int tri_message_error(const struct tr_type *type, const void *message) {
-    return message != NULL && message_size(type, message) == SIZE_MAX ? TR_ETOOBIG : -ENOMEM;
+    return message != NULL && tri_message_size(type, message) == SIZE_MAX ? TR_ETOOBIG : -ENOMEM;
 }
 
 static void copy_message(void *payload, const struct tr_type *type, const void *message) {
@@ -65,7 +65,7 @@ static void copy_message(void *payload, const struct tr_type *type, const void *
 
 tri_envelope *tri_envelope_make(tri_actors *actors, int kind, const struct tr_type *type,
                                 const void *message, bool with_tail) {
-    size_t size = message != NULL ? message_size(type, message) : 0;
+    size_t size = message != NULL ? tri_message_size(type, message) : 0;
     if (TRI_UNLIKELY(size == SIZE_MAX)) {
         return NULL;
     }

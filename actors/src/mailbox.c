@@ -54,6 +54,13 @@ static int overflow(tri_actors *actors, tr_actor *actor, tri_envelope *envelope)
     }
 }
 
+/* Past the bound: what tr_send_wait() sent, whose number the pair's credit bounds, and requests of
+ * other loops, whose number their askers bound; but a mailbox that drops, drops requests too. */
+static bool is_admitted(const tr_actor *actor, const tri_envelope *envelope) {
+    return (envelope->flags & TRI_ENVELOPE_PATIENT) != 0 &&
+           (envelope->ask_generation == 0 || actor->overflow == TR_FAIL);
+}
+
 int tri_mailbox_offer(tri_actors *actors, tri_envelope *envelope) {
     tr_actor *actor = tri_actor_find(actors, envelope->to_slot, envelope->to_generation);
     if (TRI_UNLIKELY(actor == NULL)) {
@@ -65,7 +72,7 @@ int tri_mailbox_offer(tri_actors *actors, tri_envelope *envelope) {
     }
     if (TRI_LIKELY(envelope->kind == TRI_MESSAGE)) {
         if (TRI_UNLIKELY(tri_mailbox_is_full(actor, envelope->size)) &&
-            (envelope->flags & TRI_ENVELOPE_PATIENT) == 0) {
+            !is_admitted(actor, envelope)) {
             int result = overflow(actors, actor, envelope);
             if (result != 0) {
                 return result < 0 ? result : 0;

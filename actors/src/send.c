@@ -90,6 +90,10 @@ static int wait_far(tri_actors *actors, const tr_ref *to) {
     return tri_port_wait(port);
 }
 
+int tri_room_wait(tri_actors *actors, const tr_ref *to, size_t size) {
+    return is_here(actors->loop, to) ? wait_here(actors, to, size) : wait_far(actors, to);
+}
+
 /* The mailbox has no say: the message is offered when there is room. */
 static int send_wait_here(tri_actors *actors, const tr_ref *to, const struct tr_type *type,
                           const void *message) {

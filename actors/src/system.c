@@ -163,13 +163,12 @@ static void end_actors(tri_actors *actors, tr_time deadline) {
 
 /* ---- the end of all of them, from loop 0 --------------------------------------------------------------- */
 
-struct end_job {
-    tri_system *system;
-    tr_time deadline;
-};
-
-static void loop_answered(void *arg) {
-    tri_system *system = arg;
+/* The node of each loop's actors goes there as the question and comes back as the answer, so that
+ * the end needs no memory. */
+static void loop_answered(tr_loop *loop, tri_node *node) {
+    tri_actors *actors = TRI_CONTAINER_OF(node, tri_actors, end_node);
+    tri_system *system = actors->system;
+    (void)loop;
     if (--system->shutdown_left == 0 && system->shutdown != NULL) {
         tri_waiter *waiter = system->shutdown;
         system->shutdown = NULL;
@@ -177,22 +176,34 @@ static void loop_answered(void *arg) {
     }
 }
 
-static int end_loop(void *arg) {
-    struct end_job *job = arg;
-    tri_system *system = job->system;
-    tri_actors *actors = tri_actors_of(tri_current_loop);
-    if (actors != NULL) {
-        end_actors(actors, job->deadline);
-    }
-    tri_free(job);
-    return tr_loop_call_soon_threadsafe(tr_runtime_loop(system->runtime, 0), loop_answered, system);
+static int answer_end(tri_actors *actors) {
+    tr_loop *first = tr_runtime_loop(actors->system->runtime, 0);
+    actors->end_node.run = loop_answered;
+    return tri_inbox_push(&first->inbox, &actors->end_node, &actors->end_node);
 }
 
-static void start_end(void *arg) {
-    struct end_job *job = arg;
-    if (tr_task_new(tri_current_loop, "actors-shutdown", end_loop, job, NULL) < 0) {
-        tri_free(job);
+static int end_loop(void *arg) {
+    tri_actors *actors = arg;
+    end_actors(actors, actors->system->deadline);
+    return answer_end(actors);
+}
+
+static void start_end(tr_loop *loop, tri_node *node) {
+    tri_actors *actors = TRI_CONTAINER_OF(node, tri_actors, end_node);
+    if (tr_task_new(loop, "actors-shutdown", end_loop, actors, NULL) < 0) {
+        each_actor(actors, tri_actor_kill); /* no memory to wait for an end in order */
+        (void)answer_end(actors);
     }
+}
+
+static void ask_loops_to_end(tri_system *system) {
+    pthread_mutex_lock(&system->mutex);
+    for (tri_actors *actors = system->loops; actors != NULL; actors = actors->next) {
+        actors->end_node.run = start_end;
+        system->shutdown_left +=
+            tri_inbox_push(&actors->loop->inbox, &actors->end_node, &actors->end_node) == 0;
+    }
+    pthread_mutex_unlock(&system->mutex);
 }
 
 struct all_wait {
@@ -212,19 +223,9 @@ static void system_shutdown(tr_runtime *runtime, tri_runtime_ext *ext, tr_time d
     tri_system *system = (tri_system *)(void *)ext;
     tr_loop *loop = tri_current_loop;
     __atomic_store_n(&system->is_closing, true, __ATOMIC_RELAXED);
-    tr_time until = loop->now + (deadline - loop->now) / 5 * 4; /* tasks need time as well */
-    for (int i = 0; i < tr_runtime_loops(runtime); i++) {
-        struct end_job *job = tri_malloc(sizeof *job);
-        if (job == NULL) {
-            continue;
-        }
-        *job = (struct end_job){system, until};
-        if (tr_loop_call_soon_threadsafe(tr_runtime_loop(runtime, i), start_end, job) == 0) {
-            system->shutdown_left++;
-        } else {
-            tri_free(job);
-        }
-    }
+    system->deadline = loop->now + (deadline - loop->now) / 5 * 4; /* tasks need time as well */
+    (void)runtime;
+    ask_loops_to_end(system);
     if (system->shutdown_left > 0) {
         struct all_wait wait = {
             .waiter = {.cancel = drain_cancel, .reason = "shutdown", .keeps_result = true},

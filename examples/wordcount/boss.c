@@ -20,6 +20,7 @@ typedef struct {
     wc_ledger *ledger;
     unsigned named;
     bool is_walked; /* all files are known */
+    bool is_over;   /* the count is not wanted any more */
     int err;        /* the count can't be finished */
 } boss;
 
@@ -55,7 +56,7 @@ static void on_end(tr_self *self, boss *b, int reason) {
 static void give_out(boss *b) {
     struct wc_crew_reader *r;
     struct wc_work work;
-    while ((r = wc_crew_free_reader(&b->crew)) != NULL &&
+    while (!b->is_over && (r = wc_crew_free_reader(&b->crew)) != NULL &&
            wc_ledger_next(b->ledger, (unsigned)(r - b->crew.readers), &work)) {
         int err = tr_send(r->ref, count_file, .file = work.file, .attempt = work.attempt,
                           .shards = work.shards, .path = {work.path, strlen(work.path)});
@@ -168,6 +169,9 @@ static void lose_reader(boss *b, unsigned reader, int reason) {
 static int on_down(tr_self *self, boss *b, const tr_down *m) {
     static const char *const what[] = {"finding the files", "adding up words", "reading files"};
     unsigned kind = m->tag >= WC_TAG_READER ? 2 : m->tag >= WC_TAG_SHARD ? 1 : 0;
+    if (b->is_over) {
+        return 0;
+    }
     int err = wc_is_loss(m->reason) ? 0 : m->reason;
     if (kind == 0 && err == 0 && !b->is_walked) {
         err = TR_ENOACTOR; /* the walker has ended before its work was done */
@@ -181,6 +185,15 @@ static int on_down(tr_self *self, boss *b, const tr_down *m) {
         b->err = err;
     }
     give_out(b);
+    return 0;
+}
+
+/* What is being read doesn't matter any more: that can be ended in the middle. */
+static int on_give_up(tr_self *self, boss *b, const give_up *m) {
+    (void)self;
+    (void)m;
+    b->is_over = true;
+    wc_crew_kill_readers(&b->crew);
     return 0;
 }
 
@@ -208,8 +221,8 @@ static int on_find_shard(tr_self *self, boss *b, const find_shard *m) {
                     .is_finished = is_finished(b));
 }
 
-TR_PROTOCOL(boss, file_found, walk_ended, file_counted, tr_down, get_status, find_shard);
+TR_PROTOCOL(boss, file_found, walk_ended, file_counted, tr_down, get_status, find_shard, give_up);
 TR_BEHAVIOUR(boss, TR_INIT(boss_start, on_start), TR_ON(file_found, on_file_found),
              TR_ON(walk_ended, on_walk_ended), TR_ON(file_counted, on_file_counted),
              TR_ON(tr_down, on_down), TR_ON(get_status, on_get_status),
-             TR_ON(find_shard, on_find_shard), TR_TERMINATE(on_end));
+             TR_ON(find_shard, on_find_shard), TR_ON(give_up, on_give_up), TR_TERMINATE(on_end));

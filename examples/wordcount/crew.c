@@ -157,9 +157,12 @@ int wc_crew_start(tr_self *boss, struct wc_crew *crew) {
     return 0;
 }
 
-void wc_crew_fini(struct wc_crew *crew) {
+void wc_crew_kill_readers(struct wc_crew *crew) {
     for (unsigned i = 0; i < crew->reader_count; i++) {
         tr_kill(crew->readers[i].ref);
     }
+}
+
+void wc_crew_fini(struct wc_crew *crew) {
     free(crew->readers);
 }

@@ -39,9 +39,10 @@ enum { WC_TAG_WALKER = 0, WC_TAG_SHARD = 1, WC_TAG_READER = 1 + WC_SHARDS_MAX };
 /* Spawn all of them; nodes, loops and shard_count are set. A node that can't be used is reported
  * and left out. 0, or why it can't be done in this process. Suspends. */
 int wc_crew_start(tr_self *boss, struct wc_crew *crew);
-
-/* Nobody wants to know any more: readers that are at work end in the middle of it. */
 void wc_crew_fini(struct wc_crew *crew);
+
+/* End all readers, in the middle of what they do. */
+void wc_crew_kill_readers(struct wc_crew *crew);
 
 /* Build a shard anew, on a living node, and tell the readers. 0 or an error. Suspends. */
 int wc_crew_replace_shard(tr_self *boss, struct wc_crew *crew, unsigned shard);

@@ -213,6 +213,7 @@ static int count_and_collect(struct desk *desk) {
 static void collect_unfinished(struct desk *desk) {
     boss_status now;
     tr_timeout limit;
+    tr_send(desk->boss, give_up); /* so that nobody is in the way */
     tr_timeout_begin(&limit, LAST_WORD_TIME);
     int err = ask_status(desk, TR_FOREVER, &now);
     for (unsigned shard = 0; err == 0 && shard < desk->shards; shard++) {

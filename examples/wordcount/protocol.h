@@ -57,6 +57,7 @@ TR_MESSAGE(find_shard, (1, uint32, shard));
 TR_MESSAGE(shard_found, (1, ref, shard),
            (2, bool, is_finished)); /* it has all words of all files */
 TR_REPLY(find_shard, shard_found);
+TR_MESSAGE(give_up); /* the count is not wanted any more */
 TR_DECLARE_BEHAVIOUR(boss);
 
 /* ---- reader: counts the words of files ---- */

@@ -13,6 +13,8 @@ static struct {
     atomic_int wait_result; /* of what the last handler suspended in */
     atomic_int inside;      /* handlers of the actor that are running */
     atomic_int overlaps;
+    atomic_int waits; /* a handler is about to wait */
+    atomic_int sends; /* messages that tr_send_wait() took */
 } life;
 
 static void reset(void) {
@@ -22,6 +24,8 @@ static void reset(void) {
     atomic_store(&life.wait_result, 1);
     atomic_store(&life.inside, 0);
     atomic_store(&life.overlaps, 0);
+    atomic_store(&life.waits, 0);
+    atomic_store(&life.sends, 0);
 }
 
 typedef struct {
@@ -46,6 +50,7 @@ static int mortal_nap(tr_self *self, mortal *s, const ta_nap *m) {
     if (atomic_fetch_add(&life.inside, 1) != 0) {
         atomic_fetch_add(&life.overlaps, 1);
     }
+    atomic_store(&life.waits, 1);
     int err = tr_sleep(m->ns);
     atomic_fetch_sub(&life.inside, 1);
     atomic_fetch_add(&life.handled, 1);
@@ -56,6 +61,7 @@ static int mortal_ask(tr_self *self, mortal *s, const tl_ask_far *m) {
     ta_value value;
     (void)self;
     (void)s;
+    atomic_store(&life.waits, 1);
     atomic_store(&life.wait_result, tr_ask(m->who, TR_FOREVER, &value, ta_get));
     return 0;
 }
@@ -63,9 +69,9 @@ static int mortal_send_wait(tr_self *self, mortal *s, const tl_send_wait *m) {
     int err;
     (void)self;
     (void)s;
-    do {
-        err = tr_send_wait(m->who, ta_num, .n = 1);
-    } while (err == 0);
+    while ((err = tr_send_wait(m->who, ta_num, .n = 1)) == 0) {
+        atomic_fetch_add(&life.sends, 1);
+    }
     atomic_store(&life.wait_result, err);
     return 0;
 }
@@ -223,14 +229,19 @@ T_TASK_TEST_LOOPS(life, kill_overtakes_messages, 2) {
 }
 
 /* Kill it in the wait that its last message led to. */
-static int kill_waiting(tr_ref ref, int queued) {
-    T_CHECK_INT(tr_send(ref, ta_num, .n = 1), 0); /* waits behind */
-    T_CHECK_INT(tr_sleep(5 * TR_MS), 0);
+static int kill_waiting(tr_ref ref) {
+    int sends;
+    T_CHECK_INT(tr_send(ref, ta_num, .n = 1), 0); /* stays in the mailbox */
+    do {
+        sends = atomic_load(&life.sends);
+        T_CHECK_INT(tr_sleep(10 * TR_MS), 0);
+    } while (atomic_load(&life.sends) != sends || (sends == 0 && atomic_load(&life.waits) == 0));
     T_CHECK_INT(atomic_load(&life.wait_result), 1);
     T_CHECK_INT(tr_kill(ref), 0);
     T_CHECK_INT(check_end(TR_EKILLED), 0);
     T_CHECK_INT(atomic_load(&life.wait_result), TR_ECANCELLED);
-    TA_UNTIL(atomic_load(&letters.count) == queued);
+    TA_UNTIL(atomic_load(&letters.count) >= 1);
+    T_CHECK_INT(atomic_load(&letters.count), 1);
     T_CHECK_INT(atomic_load(&letters.last_reason), TR_EKILLED);
     return 0;
 }
@@ -240,20 +251,24 @@ static int kill_in_each_wait(int loop, int other_loop) {
     tr_ref busy;
     T_TASK_REQUIRE(spawn_mortal(&ref, loop) == 0);
     T_CHECK_INT(tr_send(ref, ta_nap, .ns = 10 * TR_SECOND), 0);
-    T_TASK_REQUIRE(kill_waiting(ref, 1) == 0);
+    T_TASK_REQUIRE(kill_waiting(ref) == 0);
 
     T_TASK_REQUIRE(tr_spawn(&busy, mortal, .place = TR_LOOP(other_loop)) == 0);
     T_CHECK_INT(tr_send(busy, ta_nap, .ns = 10 * TR_SECOND), 0);
     T_TASK_REQUIRE(spawn_mortal(&ref, loop) == 0);
     T_CHECK_INT(tr_send(ref, tl_ask_far, .who = busy), 0);
-    T_TASK_REQUIRE(kill_waiting(ref, 1) == 0);
+    T_TASK_REQUIRE(kill_waiting(ref) == 0);
 
     T_TASK_REQUIRE(spawn_mortal(&ref, loop) == 0);
     T_CHECK_INT(tr_send(ref, tl_send_wait, .who = busy), 0);
-    T_TASK_REQUIRE(kill_waiting(ref, 1) == 0);
+    T_TASK_REQUIRE(kill_waiting(ref) == 0);
     T_CHECK_INT(tr_kill(busy), 0);
     TA_UNTIL(atomic_load(&life.terminated) == 2);
     T_CHECK_INT(atomic_load(&life.reason), TR_EKILLED);
+    /* One from above, and all that tr_send_wait() got into the mailbox of the busy one. */
+    int sends = atomic_load(&life.sends);
+    TA_UNTIL(atomic_load(&letters.count) == 1 + sends);
+    T_CHECK(sends > 100);
     return 0;
 }
 

@@ -84,6 +84,11 @@ static void let_go(void) {
     atomic_store(&got.may_go_on, true);
 }
 
+static void let_go_later(void *arg) {
+    (void)arg;
+    let_go();
+}
+
 /* ---- the policies ------------------------------------------------------------------------ */
 
 T_TASK_TEST(mailbox, fail_refuses_on_the_same_loop) {
@@ -94,7 +99,7 @@ T_TASK_TEST(mailbox, fail_refuses_on_the_same_loop) {
     for (uint64_t i = 0; i < 6; i++) {
         T_CHECK_INT(tr_send(ref, ta_num, .n = i), i < 3 ? 0 : TR_EFULL);
     }
-    T_CHECK_INT(tr_ask(ref, TR_SECOND, &value, ta_get), TR_EFULL);
+    T_CHECK_INT(tr_ask(ref, 20 * TR_MS, &value, ta_get), TR_ETIMEOUT); /* it waits for room */
     let_go();
     TA_UNTIL(atomic_load(&got.handled) == 3);
     for (uint64_t i = 0; i < 3; i++) {
@@ -106,6 +111,28 @@ T_TASK_TEST(mailbox, fail_refuses_on_the_same_loop) {
     return 0;
 }
 
+/* Its requests find no room for as long as the actor is held up, and then are answered. */
+static int ask_when_full(int loop) {
+    tr_ref ref;
+    ta_value value;
+    T_TASK_REQUIRE(spawn_held(&ref, &(struct tr_spawn_opts){.mailbox_messages = 3,
+                                                            .place = TR_LOOP(loop)}) == 0);
+    for (uint64_t i = 0; i < 3; i++) {
+        T_CHECK_INT(tr_send_wait(ref, ta_num, .n = i), 0);
+    }
+    tr_handle *handle;
+    T_TASK_REQUIRE(tr_loop_call_later(tr_loop_running(), 20 * TR_MS, let_go_later, NULL, &handle) ==
+                   0);
+    T_CHECK_INT(tr_ask(ref, 10 * TR_SECOND, &value, ta_get), 0);
+    tr_handle_unref(handle);
+    return 0;
+}
+
+T_TASK_TEST_LOOPS(mailbox, an_ask_waits_for_room, 2) {
+    int err = ask_when_full(0);
+    return err < 0 ? err : ask_when_full(1);
+}
+
 T_TASK_TEST_LOOPS(mailbox, fail_is_a_dead_letter_across_loops, 2) {
     tr_ref ref;
     ta_value value;
@@ -115,7 +142,7 @@ T_TASK_TEST_LOOPS(mailbox, fail_is_a_dead_letter_across_loops, 2) {
     for (uint64_t i = 0; i < 8; i++) {
         T_CHECK_INT(tr_send(ref, ta_num, .n = i), 0);
     }
-    T_CHECK_INT(tr_ask(ref, TR_SECOND, &value, ta_get), TR_EFULL); /* one error, no letter */
+    T_CHECK_INT(tr_ask(ref, 20 * TR_MS, &value, ta_get), TR_ETIMEOUT); /* one error, no letter */
     let_go();
     TA_UNTIL(atomic_load(&got.handled) == 3);
     T_CHECK_INT(atomic_load(&letters.count), 5);

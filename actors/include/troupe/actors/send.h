@@ -24,7 +24,8 @@ TR_BEGIN_DECLS
  * @retval TR_EFULL       the mailbox, or what may be on its way to that loop or node, is full
  * @retval TR_ENOACTOR    the actor has ended (same loop), or there is no such loop
  * @retval TR_ESHUTDOWN   its loop has ended
- * @retval TR_ENODE, TR_ENOTLINKED, TR_ENODEDOWN  its node can't be reached
+ * @retval TR_ENODE, TR_ENOTLINKED, TR_ENODEDOWN  its node can't be reached; TR_ENODE also from a
+ *                        foreign thread, which can send to actors of its own process only
  * @retval TR_ETOOBIG     the message is larger than 2 GiB here, or than a link carries
  * @retval -ENOMEM
  * @return on the same loop also: the error that the actor ended with
@@ -34,7 +35,8 @@ TR_API int tr_send_message(tr_ref to, const struct tr_type *type, const void *me
 
 /** Send a message, waiting while there is no room. tr_send_wait() is the short form.
  *
- * A message that was accepted is not refused for want of room later.
+ * A message that was accepted for an actor of this process is not refused for want of room later.
+ * Towards another node the wait is for room on the link: a full mailbox there makes a dead letter.
  *
  * @return 0, or as tr_send_message(), but never TR_EFULL
  * @retval TR_ECANCELLED  the caller was cancelled
@@ -46,8 +48,8 @@ TR_API TR_NODISCARD int tr_send_wait_message(tr_ref to, const struct tr_type *ty
 
 /** Send a request and wait for its reply. tr_ask() is the short form.
  *
- * The deadline travels with the request: a receiver doesn't run one that has expired. Strings in
- * the reply are valid until the same task or handler asks again or ends.
+ * Waits for room as well, as tr_send_wait() does, within the same deadline. The deadline travels
+ * with the request: a receiver doesn't run one that has expired. Strings in the reply are valid until the same task or handler asks again or ends.
  *
  * @param to          any reference
  * @param timeout     nanoseconds, or TR_FOREVER; 0 or less: TR_ETIMEOUT at once
@@ -62,7 +64,8 @@ TR_API TR_NODISCARD int tr_send_wait_message(tr_ref to, const struct tr_type *ty
  * @retval TR_EUNHANDLED  the actor doesn't handle this type
  * @retval TR_ENOREPLY    the handler returned without a reply
  * @retval TR_EDEADLK     the receiver is the caller
- * @retval TR_EFULL       no room
+ * @retval TR_EDROPPED    the receiver's mailbox was full, and its policy dropped the request
+ * @retval TR_EFULL       the mailbox of a receiver on another node was full
  * @retval TR_ENODEDOWN   its node was declared down: the outcome is unknown
  * @return another negative value: the error that the receiver ended with, or as tr_send_message()
  * @thread task
