@@ -345,7 +345,7 @@ void tri_envelope_arrived(tr_loop *loop, tri_node *node) {
 
 int tri_route(tr_loop *from, const tr_ref *to) {
     if (TRI_LIKELY(to->node == 0)) {
-        return to->loop;
+        return TRI_LIKELY(!tr_ref_is_null(*to)) ? to->loop : TR_ENOACTOR;
     }
     tri_system *system = from != NULL ? tri_actors_of(from)->system : NULL;
     if (system == NULL || system->remote == NULL) {

@@ -47,6 +47,7 @@ static int on_start(tr_self *self, boss *b, const boss_start *m) {
 static void on_end(tr_self *self, boss *b, int reason) {
     (void)self;
     (void)reason;
+    wc_crew_kill_readers(&b->crew);
     wc_crew_fini(&b->crew);
     wc_ledger_free(b->ledger);
 }

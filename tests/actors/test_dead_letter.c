@@ -59,9 +59,9 @@ T_TASK_TEST_LOOPS(dead_letter, unhandled, 2) {
         T_TASK_REQUIRE(tr_spawn(&ref, dl_target, .place = TR_LOOP(loop)) == 0);
         T_CHECK_INT(tr_send(ref, ta_stranger), 0);
         T_TASK_REQUIRE(expect_letter(ref, &tri_type_ta_stranger, TR_EUNHANDLED) == 0);
+        atomic_store(&handled, 0);
         T_CHECK_INT(tr_send(ref, ta_num, .n = 1), 0); /* it lives on */
         TA_UNTIL(atomic_load(&handled) == 1);
-        atomic_store(&handled, 0);
     }
     return 0;
 }

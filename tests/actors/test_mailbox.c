@@ -35,7 +35,7 @@ static int slow_nap(tr_self *self, slow_sink *s, const ta_nap *m) {
     atomic_store(&got.is_held, true);
     int err = 0;
     while (err == 0 && !atomic_load(&got.may_go_on)) {
-        err = tr_sleep(TR_MS / 4);
+        err = tr_sleep(TR_MS);
     }
     return err;
 }
