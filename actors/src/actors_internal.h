@@ -298,7 +298,7 @@ struct tri_system {
     size_t name_count, name_room;   /* (M) */
     struct tri_known_type *types;   /* (M) open addressing */
     size_t type_count, type_room;   /* (M) */
-    tri_remote *remote;             /* (M) set once before it is used */
+    tri_remote *remote;             /* (A) NULL: no other nodes */
     tr_dead_letter_fn *dead_letter; /* (M) set once before other loops have actors */
     void *dead_letter_arg;
     unsigned next_place;            /* (A) round robin */
@@ -310,6 +310,10 @@ struct tri_system {
 };
 
 /* ---- system.c ---- */
+static inline tri_remote *tri_system_remote(tri_system *system) {
+    /* Pairs with the release in tri_system_set_remote(). */
+    return __atomic_load_n(&system->remote, __ATOMIC_ACQUIRE);
+}
 TRI_API tri_actors *tri_actors_make(tr_loop *loop);
 static inline tri_actors *tri_actors_of(const tr_loop *loop) {
     return (tri_actors *)(void *)loop->ext[TRI_EXT_ACTORS];

@@ -297,7 +297,7 @@ int tri_post_foreign(tr_loop *to, tri_envelope *envelope) {
 /* ---- arriving ------------------------------------------------------------------------------------- */
 
 static void outgoing(tri_actors *actors, tri_envelope *envelope) {
-    tri_remote *remote = actors->system->remote;
+    tri_remote *remote = tri_system_remote(actors->system);
     if (remote != NULL) {
         remote->outgoing(actors->loop, remote, envelope);
     } else {
@@ -348,10 +348,8 @@ int tri_route(tr_loop *from, const tr_ref *to) {
         return TRI_LIKELY(!tr_ref_is_null(*to)) ? to->loop : TR_ENOACTOR;
     }
     tri_system *system = from != NULL ? tri_actors_of(from)->system : NULL;
-    if (system == NULL || system->remote == NULL) {
-        return TR_ENODE;
-    }
-    return system->remote->route(system->remote, *to);
+    tri_remote *remote = system != NULL ? tri_system_remote(system) : NULL;
+    return remote != NULL ? remote->route(remote, *to) : TR_ENODE;
 }
 
 /* Straight to the link on this very loop, but counted: its queue is bounded by credit. */

@@ -134,7 +134,7 @@ int tr_whereis(const char *name, tr_ref *ret_ref) {
     if (at == NULL) {
         return tri_name_find(actors->system, name, size, ret_ref);
     }
-    tri_remote *remote = actors->system->remote;
+    tri_remote *remote = tri_system_remote(actors->system);
     return remote == NULL ? TR_ENODE : remote->whereis(remote, name, size, at + 1, ret_ref);
 }
 

@@ -290,7 +290,7 @@ static int spawn(tr_ref *ret_ref, const struct tr_behaviour *behaviour,
         return err;
     }
     if (opts->node != NULL) {
-        tri_remote *remote = actors->system->remote;
+        tri_remote *remote = tri_system_remote(actors->system);
         return remote == NULL ? TR_ENODE : remote->spawn(remote, ret_ref, behaviour, opts, wait);
     }
     tr_loop *to = place(actors, opts);

@@ -275,7 +275,6 @@ tri_system *tri_system_get(tr_runtime *runtime) {
 }
 
 void tri_system_set_remote(tri_system *system, tri_remote *remote) {
-    pthread_mutex_lock(&system->mutex);
-    system->remote = remote;
-    pthread_mutex_unlock(&system->mutex);
+    /* Pairs with the acquire in tri_system_remote(): who finds it, finds it whole. */
+    __atomic_store_n(&system->remote, remote, __ATOMIC_RELEASE);
 }

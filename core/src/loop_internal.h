@@ -223,6 +223,8 @@ typedef struct tri_runtime_ext {
 /* Make the extension of a slot on first use; any loop of the runtime. NULL: out of memory. */
 TRI_API tri_runtime_ext *tri_runtime_ext_get(tr_runtime *runtime, int slot,
                                              tri_runtime_ext *(*make)(tr_runtime *runtime));
+/* The CPUs that the process may use, as they were before loop 0 was pinned. Returns how many. */
+TRI_API int tri_runtime_cpus(const tr_runtime *runtime, const int **ret_cpus);
 /* The extension if it has been made. */
 TRI_API tri_runtime_ext *tri_runtime_ext_peek(tr_runtime *runtime, int slot);
 /* Wait until no more than `left` tasks live on this loop, or the deadline: TR_ETIMEOUT. */

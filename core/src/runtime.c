@@ -271,10 +271,10 @@ static int check_opts(const struct tr_run_opts *opts) {
 }
 
 /* Which CPU each loop is pinned to; -1: none. */
-static void place_loops(tr_runtime *runtime, const int *cpus, int cpu_count) {
+static void place_loops(tr_runtime *runtime) {
     for (int i = 0; i < runtime->loop_count; i++) {
-        bool pin = !runtime->opts.no_pinning && runtime->loop_count <= cpu_count;
-        runtime->cpus[i] = pin ? cpus[i] : -1;
+        bool pin = !runtime->opts.no_pinning && runtime->loop_count <= runtime->allowed_cpu_count;
+        runtime->cpus[i] = pin ? runtime->allowed_cpus[i] : -1;
     }
 }
 
@@ -291,7 +291,34 @@ static void runtime_free(tr_runtime *runtime) {
     }
     pthread_mutex_destroy(&runtime->mutex);
     pthread_cond_destroy(&runtime->changed);
+    tri_free(runtime->allowed_cpus);
     tri_free(runtime);
+}
+
+static void choose_seams(const struct tr_seams *wanted, struct tr_seams *seams) {
+    *seams = *tr_seams_system();
+    if (wanted != NULL) {
+        seams->now = wanted->now != NULL ? wanted->now : seams->now;
+        seams->random = wanted->random != NULL ? wanted->random : seams->random;
+        seams->poller = wanted->poller != NULL ? wanted->poller : seams->poller;
+        seams->arg = wanted->arg;
+    }
+}
+
+static int make_loops(tr_runtime *runtime) {
+    struct tr_seams seams;
+    choose_seams(runtime->opts.seams, &seams);
+    /* Spinning needs a CPU of one's own, and somebody who may post meanwhile. */
+    bool spins = runtime->loop_count > 1 && runtime->loop_count <= runtime->allowed_cpu_count;
+    for (int i = 0; i < runtime->loop_count; i++) {
+        int err = tri_loop_acquire(runtime, i, &seams, runtime->opts.stack_bytes,
+                                   &runtime->loops[i]);
+        if (err < 0) {
+            return err;
+        }
+        runtime->loops[i]->spin = spins ? TRI_SPIN_MAX : 0;
+    }
+    return 0;
 }
 
 static int runtime_new(tr_task_fn *fn, const struct tr_run_opts *opts, tr_runtime **ret_runtime) {
@@ -307,30 +334,18 @@ static int runtime_new(tr_task_fn *fn, const struct tr_run_opts *opts, tr_runtim
     pthread_cond_init(&runtime->changed, NULL);
     runtime->fn = fn;
     runtime->opts = *opts;
+    runtime->allowed_cpus = cpus;
+    runtime->allowed_cpu_count = cpu_count;
     if (runtime->opts.shutdown_timeout == 0) {
         runtime->opts.shutdown_timeout = SHUTDOWN_SECONDS * TR_SECOND;
     }
     int loops = opts->loops == TR_ALL_CPUS ? cpu_count : opts->loops == 0 ? 1 : opts->loops;
     runtime->loop_count = loops < TR_LOOPS_MAX ? loops : TR_LOOPS_MAX;
-    place_loops(runtime, cpus, cpu_count);
-    tri_free(cpus);
-
-    struct tr_seams seams = *tr_seams_system();
-    if (opts->seams != NULL) {
-        seams.now = opts->seams->now != NULL ? opts->seams->now : seams.now;
-        seams.random = opts->seams->random != NULL ? opts->seams->random : seams.random;
-        seams.poller = opts->seams->poller != NULL ? opts->seams->poller : seams.poller;
-        seams.arg = opts->seams->arg;
-    }
-    for (int i = 0; i < runtime->loop_count; i++) {
-        int err = tri_loop_acquire(runtime, i, &seams, opts->stack_bytes, &runtime->loops[i]);
-        if (err < 0) {
-            runtime_free(runtime);
-            return err;
-        }
-        /* Spinning needs a CPU of one's own, and somebody who may post meanwhile. */
-        runtime->loops[i]->spin =
-            runtime->loop_count > 1 && runtime->loop_count <= cpu_count ? TRI_SPIN_MAX : 0;
+    place_loops(runtime);
+    int err = make_loops(runtime);
+    if (err < 0) {
+        runtime_free(runtime);
+        return err;
     }
     *ret_runtime = runtime;
     return 0;
@@ -400,6 +415,11 @@ int tr_runtime_loops(const tr_runtime *runtime) {
 
 tr_loop *tr_runtime_loop(const tr_runtime *runtime, int index) {
     return index >= 0 && index < runtime->loop_count ? runtime->loops[index] : NULL;
+}
+
+int tri_runtime_cpus(const tr_runtime *runtime, const int **ret_cpus) {
+    *ret_cpus = runtime->allowed_cpus;
+    return runtime->allowed_cpu_count;
 }
 
 tri_runtime_ext *tri_runtime_ext_peek(tr_runtime *runtime, int slot) {

@@ -19,6 +19,8 @@ struct tr_runtime {
     int loop_count;          /* (C) */
     tr_loop *loops[TR_LOOPS_MAX];     /* (C) */
     int cpus[TR_LOOPS_MAX];           /* (C) pinned to, or -1 */
+    int *allowed_cpus;                /* (C) all that the process may use */
+    int allowed_cpu_count;            /* (C) */
     pthread_t threads[TR_LOOPS_MAX];  /* starting thread */
     int thread_count;                 /* starting thread */
     /* ---- loop 0 ---- */

@@ -86,10 +86,10 @@ static int start(struct desk *desk) {
         err = tr_spawn(&desk->gauge, gauge, .place = TR_LOOP(0));
     }
     if (err == 0) {
-        err = spawn_boss(desk);
+        err = spawn_meters(desk);
     }
     if (err == 0) {
-        err = spawn_meters(desk);
+        err = spawn_boss(desk); /* last: it begins at once */
     }
     if (err < 0 && err != TR_ECANCELLED) {
         wc_say("can't start: %s (%s)", tr_err_text(err), tr_err_name(err));

@@ -212,8 +212,41 @@ int tri_run_on(tr_loop *loop, const char *name, tr_task_fn *fn, void *arg, tr_ti
 
 /* ---- stopping ----------------------------------------------------------------------------------- */
 
+struct goodbye {
+    tri_timer timer;
+    tri_transport *transport;
+};
+
 static void stop_cancel(tri_waiter *waiter) {
     (void)waiter; /* each session has its own limit */
+}
+
+/* The shutdown's deadline comes before the sessions' own limit. */
+static void goodbye_timeout(tr_loop *loop, tri_timer *timer) {
+    tri_transport *transport = TRI_CONTAINER_OF(timer, struct goodbye, timer)->transport;
+    tri_waiter *stopping = transport->stopping;
+    (void)loop;
+    if (stopping != NULL) {
+        transport->stopping = NULL;
+        tri_wake(stopping, 0);
+    }
+}
+
+static void wait_for_goodbyes(tri_transport *transport) {
+    tri_waiter waiter = {.cancel = stop_cancel, .reason = "node stop", .keeps_result = true};
+    struct goodbye goodbye = {.timer.fire = goodbye_timeout, .transport = transport};
+    transport->stopping = &waiter;
+    if (transport->leave_by != TR_FOREVER) {
+        tri_timers_add(&transport->loop->timers, &goodbye.timer, transport->leave_by);
+    }
+    (void)tri_suspend(&waiter);
+    tri_timers_cancel(&transport->loop->timers, &goodbye.timer);
+    for (size_t i = 0; i < transport->link_count; i++) {
+        if (!transport->links[i]->has_left) {
+            transport->links[i]->has_left = true;
+            tri_link_close_dialer(transport->links[i]);
+        }
+    }
 }
 
 static bool all_have_left(const tri_transport *transport) {
@@ -234,9 +267,7 @@ static void say_goodbye(tri_transport *transport) {
         tri_link_rearm(link);
     }
     if (!all_have_left(transport)) {
-        tri_waiter waiter = {.cancel = stop_cancel, .reason = "node stop", .keeps_result = true};
-        transport->stopping = &waiter;
-        (void)tri_suspend(&waiter);
+        wait_for_goodbyes(transport);
     }
 }
 
@@ -280,6 +311,9 @@ static int stop(tri_transport *transport, tr_time deadline) {
     if (!was_running) {
         return 0;
     }
+    /* Half of the time that is left is for the goodbyes, the rest for the actors. */
+    tr_time now = tri_current_loop->now;
+    transport->leave_by = deadline == TR_FOREVER ? TR_FOREVER : now + (deadline - now) / 2;
     int err = tri_run_on(transport->loop, "node-stop", stop_here, transport, deadline);
     if (err == TR_ETIMEOUT) {
         tr_log(TR_LOG_WARN, "node '%s' could not be stopped in time: loop %d doesn't answer",

@@ -145,7 +145,9 @@ static int listen_here(tri_transport *transport, const char *address) {
     struct tri_zsocket_opts opts = {.address = address,
                                     .max_frame = transport->self.max_frame,
                                     .patience = transport->self.down_after};
-    int err = transport->zcontext == NULL ? tri_zcontext_new(&transport->zcontext) : 0;
+    int err = transport->zcontext == NULL
+                  ? tri_zcontext_new(transport->loop->runtime, &transport->zcontext)
+                  : 0;
     if (err == 0) {
         err = tri_zsocket_listen(transport->zcontext, transport->loop, &opts, &tri_inbox_ops,
                                  transport, &transport->inbox);

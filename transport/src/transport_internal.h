@@ -264,6 +264,7 @@ struct tri_transport {
     struct tri_seen_type seen[TRI_SEEN_TYPES]; /* (L) */
     tr_ref agent;                              /* (L) */
     tri_waiter *stopping;                      /* (L) waits for all links to have left */
+    tr_time leave_by;                          /* (L) then that wait is over */
 };
 
 tri_transport *tri_transport_get(tr_runtime *runtime);

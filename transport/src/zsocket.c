@@ -31,7 +31,6 @@
  */
 #include "zsocket_internal.h"
 
-#include "cpu_internal.h"
 #include "frame_internal.h"
 
 #include <poll.h>
@@ -79,19 +78,16 @@ struct tri_zsocket {
 /* ---- context ---------------------------------------------------------------------- */
 
 /* libzmq's threads inherit the affinity of the thread that makes the first socket, which is a loop
- * pinned to one CPU: give them all that there are. The kernel keeps to the cpuset. */
-static void widen_affinity(void *context) {
-    cpu_set_t mine;
-    long count = sysconf(_SC_NPROCESSORS_CONF);
-    if (sched_getaffinity(0, sizeof mine, &mine) < 0 || CPU_COUNT(&mine) != 1) {
-        return;
-    }
-    for (int cpu = 0; cpu < count && cpu < TRI_CPUS_MAX; cpu++) {
-        (void)zmq_ctx_set(context, ZMQ_THREAD_AFFINITY_CPU_ADD, cpu);
+ * pinned to one CPU: give them all that the process may use. */
+static void widen_affinity(void *context, const tr_runtime *runtime) {
+    const int *cpus;
+    int count = tri_runtime_cpus(runtime, &cpus);
+    for (int i = 0; i < count; i++) {
+        (void)zmq_ctx_set(context, ZMQ_THREAD_AFFINITY_CPU_ADD, cpus[i]);
     }
 }
 
-int tri_zcontext_new(tri_zcontext **ret_context) {
+int tri_zcontext_new(const tr_runtime *runtime, tri_zcontext **ret_context) {
     tri_zcontext *context = tri_calloc(1, sizeof *context);
     if (context == NULL) {
         return -ENOMEM;
@@ -104,7 +100,7 @@ int tri_zcontext_new(tri_zcontext **ret_context) {
     }
     (void)zmq_ctx_set(context->handle, ZMQ_MAX_SOCKETS, SOCKETS_MAX);
     (void)zmq_ctx_set(context->handle, ZMQ_BLOCKY, 0); /* LINGER 0 unless told */
-    widen_affinity(context->handle);
+    widen_affinity(context->handle, runtime);
     *ret_context = context;
     return 0;
 }

@@ -11,7 +11,7 @@ typedef struct tri_zcontext tri_zcontext;
 typedef struct tri_zsocket tri_zsocket;
 
 /* One a process is best: made after the last fork, used by any loop. 0, -ENOMEM or -errno. */
-int tri_zcontext_new(tri_zcontext **ret_context);
+int tri_zcontext_new(const tr_runtime *runtime, tri_zcontext **ret_context);
 /* After all its sockets are closed; waits a moment for libzmq's threads. NULL is allowed. */
 void tri_zcontext_free(tri_zcontext *context);
 
