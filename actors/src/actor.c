@@ -28,9 +28,8 @@ int tri_actor_end_reason(const tri_actors *actors, uint32_t slot, uint32_t gener
 }
 
 tr_ref tri_actor_ref(const tri_actors *actors, const tr_actor *actor) {
-    return (tr_ref){.loop = (uint16_t)actors->loop->id,
-                    .slot = actor->slot,
-                    .generation = actor->generation};
+    return (tr_ref){
+        .loop = (uint16_t)actors->loop->id, .slot = actor->slot, .generation = actor->generation};
 }
 
 /* ---- slots ---------------------------------------------------------------------------------- */
@@ -90,8 +89,7 @@ static int know_behaviour(tri_actors *actors, const struct tr_behaviour *behavio
     }
     if (actors->seen_count == actors->seen_room) {
         size_t room = actors->seen_room == 0 ? 16 : actors->seen_room * 2;
-        const struct tr_behaviour **seen =
-            tri_realloc((void *)actors->seen, room * sizeof *seen);
+        const struct tr_behaviour **seen = tri_realloc((void *)actors->seen, room * sizeof *seen);
         if (seen == NULL) {
             return -ENOMEM;
         }
@@ -289,7 +287,7 @@ tr_ref tr_self_ref(const tr_self *self) {
 
 const char *tr_self_name(const tr_self *self) {
     return self->extra != NULL && self->extra->name[0] != '\0' ? self->extra->name
-                                                                 : self->behaviour->name;
+                                                               : self->behaviour->name;
 }
 
 void tr_self_stop(tr_self *self) {

@@ -22,13 +22,13 @@ typedef struct tri_ask tri_ask;           /* somebody waiting for a reply */
 
 /* What an envelope asks for. All but TRI_MESSAGE go in the system lane: never refused. */
 enum tri_envelope_kind {
-    TRI_MESSAGE,  /* a message for a handler; with an ask id: a request */
-    TRI_STOP,     /* tr_stop() */
-    TRI_KILL,     /* tr_kill(); overtakes */
-    TRI_WATCH,    /* tr_monitor(): tell `tail->watcher` with `tail->tag` */
-    TRI_DOWN,     /* a tr_down for a watcher */
-    TRI_ANSWER,   /* a reply or an error for a pending ask */
-    TRI_CONTROL   /* a function to run on the destination loop (spawns) */
+    TRI_MESSAGE, /* a message for a handler; with an ask id: a request */
+    TRI_STOP,    /* tr_stop() */
+    TRI_KILL,    /* tr_kill(); overtakes */
+    TRI_WATCH,   /* tr_monitor(): tell `tail->watcher` with `tail->tag` */
+    TRI_DOWN,    /* a tr_down for a watcher */
+    TRI_ANSWER,  /* a reply or an error for a pending ask */
+    TRI_CONTROL  /* a function to run on the destination loop (spawns) */
 };
 
 enum {
@@ -50,13 +50,13 @@ struct tri_envelope {
     const struct tr_type *type; /* of the payload; NULL without one */
     uint32_t to_slot, to_generation;
     uint32_t ask_slot, ask_generation;
-    uint32_t size;              /* of the payload with its blobs, bytes; a multiple of 8 */
-    uint16_t owner_loop;        /* id of the loop whose slab it came from, or TRI_OWNER_MALLOC */
-    uint16_t at_loop;           /* id of the loop it was sent to */
+    uint32_t size;       /* of the payload with its blobs, bytes; a multiple of 8 */
+    uint16_t owner_loop; /* id of the loop whose slab it came from, or TRI_OWNER_MALLOC */
+    uint16_t at_loop;    /* id of the loop it was sent to */
     uint16_t ask_loop;
-    uint8_t kind;               /* enum tri_envelope_kind */
-    uint8_t slab;               /* size class */
-    uint8_t flags;              /* TRI_ENVELOPE_* */
+    uint8_t kind;  /* enum tri_envelope_kind */
+    uint8_t slab;  /* size class */
+    uint8_t flags; /* TRI_ENVELOPE_* */
     bool has_tail;
     uint16_t unused;
 };
@@ -159,8 +159,15 @@ TRI_API void tri_system_set_remote(tri_system *system, tri_remote *remote);
 
 /* ---- actors of one loop ------------------------------------------------------------------------- */
 
-enum { TRI_SLOT_CHUNK = 4096, TRI_SLABS = 8, TRI_ENDED = 4096, TRI_PAIR_CREDIT = 4096,
-       TRI_FLUSH_AT = 64, TRI_MESSAGES_PER_TURN = 64, TRI_NAME_MAX = 63 };
+enum {
+    TRI_SLOT_CHUNK = 4096,
+    TRI_SLABS = 8,
+    TRI_ENDED = 4096,
+    TRI_PAIR_CREDIT = 4096,
+    TRI_FLUSH_AT = 64,
+    TRI_MESSAGES_PER_TURN = 64,
+    TRI_NAME_MAX = 63
+};
 
 enum tri_actor_state {
     TRI_IDLE,     /* mailbox empty, nothing to do */
@@ -173,7 +180,7 @@ enum tri_actor_flag {
     TRI_ACTOR_NEW = 1,      /* init or the process function has not been called */
     TRI_ACTOR_STOPPING = 2, /* TRI_STOP was reached, or tr_self_stop() called */
     TRI_ACTOR_KILLED = 4,
-    TRI_ACTOR_REPLIED = 8,  /* the current request has its answer */
+    TRI_ACTOR_REPLIED = 8, /* the current request has its answer */
     TRI_ACTOR_NAMED = 16
 };
 
@@ -234,48 +241,48 @@ struct tri_ended {
 };
 
 struct tri_ask_slot {
-    tri_ask *ask;        /* NULL: free */
+    tri_ask *ask; /* NULL: free */
     uint32_t generation;
     uint32_t next_free;
 };
 
 struct tri_port {
-    tri_flush flush;      /* first member */
-    tr_loop *to;          /* (C) the loop it leads to; its fields are not ours to read */
-    unsigned to_id;       /* (C) */
-    tri_node *newest;     /* (L) the chain for the next push */
-    tri_node *oldest;     /* (L) */
-    uint32_t queued;      /* (L) in the chain */
-    uint32_t on_way;      /* (L) envelopes of ours over there */
+    tri_flush flush;        /* first member */
+    tr_loop *to;            /* (C) the loop it leads to; its fields are not ours to read */
+    unsigned to_id;         /* (C) */
+    tri_node *newest;       /* (L) the chain for the next push */
+    tri_node *oldest;       /* (L) */
+    uint32_t queued;        /* (L) in the chain */
+    uint32_t on_way;        /* (L) envelopes of ours over there */
     tri_envelope *returns;  /* (L) blocks of that loop to give back, newest first */
     tri_node *returns_last; /* (L) */
     uint32_t return_count;  /* (L) */
-    tri_sender *waiting;  /* (L) who waits for credit, oldest first */
+    tri_sender *waiting;    /* (L) who waits for credit, oldest first */
 };
 
 struct tri_actors {
-    tri_loop_ext ext;                /* first member */
-    tr_loop *loop;                   /* (C) */
-    uint32_t loop_id;                /* (C) loop->id */
-    tri_system *system;              /* (C) */
-    struct tri_slot **chunks;        /* (L) the table, TRI_SLOT_CHUNK slots each */
-    uint32_t slot_count;             /* (L) slots made */
-    uint32_t free_slot;              /* (L) UINT32_MAX: none */
-    uint32_t first_generation;       /* (C) of this life of the loop */
-    uint32_t last_generation;        /* (L) highest given */
-    void *free[TRI_SLABS];           /* (L) free blocks of each size */
-    void *slabs;                     /* (L) all memory the blocks were cut from */
-    tri_port *ports[TR_LOOPS_MAX];   /* (L) by loop id, made on first use */
-    struct tri_ask_slot *asks;       /* (L) */
-    uint32_t ask_count;              /* (L) */
-    uint32_t free_ask;               /* (L) UINT32_MAX: none */
-    struct tri_ended *ended;         /* (L) TRI_ENDED of the latest abnormal ends, by slot */
+    tri_loop_ext ext;                 /* first member */
+    tr_loop *loop;                    /* (C) */
+    uint32_t loop_id;                 /* (C) loop->id */
+    tri_system *system;               /* (C) */
+    struct tri_slot **chunks;         /* (L) the table, TRI_SLOT_CHUNK slots each */
+    uint32_t slot_count;              /* (L) slots made */
+    uint32_t free_slot;               /* (L) UINT32_MAX: none */
+    uint32_t first_generation;        /* (C) of this life of the loop */
+    uint32_t last_generation;         /* (L) highest given */
+    void *free[TRI_SLABS];            /* (L) free blocks of each size */
+    void *slabs;                      /* (L) all memory the blocks were cut from */
+    tri_port *ports[TR_LOOPS_MAX];    /* (L) by loop id, made on first use */
+    struct tri_ask_slot *asks;        /* (L) */
+    uint32_t ask_count;               /* (L) */
+    uint32_t free_ask;                /* (L) UINT32_MAX: none */
+    struct tri_ended *ended;          /* (L) TRI_ENDED of the latest abnormal ends, by slot */
     const struct tr_behaviour **seen; /* (L) behaviours whose types are registered */
-    size_t seen_count, seen_room;    /* (L) */
-    tri_waiter *drained;             /* (L) told when no actor is left */
-    tri_node end_node;               /* asks this loop to end its actors, and answers loop 0 */
-    struct tr_actor_stats stats;     /* (L) */
-    tri_actors *next;                /* (M) the system's list */
+    size_t seen_count, seen_room;     /* (L) */
+    tri_waiter *drained;              /* (L) told when no actor is left */
+    tri_node end_node;                /* asks this loop to end its actors, and answers loop 0 */
+    struct tr_actor_stats stats;      /* (L) */
+    tri_actors *next;                 /* (M) the system's list */
 };
 
 struct tri_name {
@@ -290,8 +297,8 @@ struct tri_known_type {
 };
 
 struct tri_system {
-    tri_runtime_ext ext;            /* first member */
-    tr_runtime *runtime;            /* (C) */
+    tri_runtime_ext ext; /* first member */
+    tr_runtime *runtime; /* (C) */
     pthread_mutex_t mutex;
     tri_actors *loops;              /* (M) */
     struct tri_name *names;         /* (M) open addressing */
@@ -301,12 +308,12 @@ struct tri_system {
     tri_remote *remote;             /* (A) NULL: no other nodes */
     tr_dead_letter_fn *dead_letter; /* (M) set once before other loops have actors */
     void *dead_letter_arg;
-    unsigned next_place;            /* (A) round robin */
-    bool is_closing;                /* (A) no more spawns */
-    int loads[TR_LOOPS_MAX];        /* (A) actors by index of the loop; written by its loop */
-    tri_waiter *shutdown;           /* loop 0: waits for the loops' answers */
-    int shutdown_left;              /* loop 0 */
-    tr_time deadline;               /* (C) once is_closing: of the actors' end */
+    unsigned next_place;     /* (A) round robin */
+    bool is_closing;         /* (A) no more spawns */
+    int loads[TR_LOOPS_MAX]; /* (A) actors by index of the loop; written by its loop */
+    tri_waiter *shutdown;    /* loop 0: waits for the loops' answers */
+    int shutdown_left;       /* loop 0 */
+    tr_time deadline;        /* (C) once is_closing: of the actors' end */
 };
 
 /* ---- system.c ---- */

@@ -165,8 +165,7 @@ void tri_answer_arrived(tri_actors *actors, tri_envelope *envelope) {
 static int reply(tr_self *self, int err, const struct tr_type *type, const void *message) {
     tri_actors *actors = tri_actors_of(tri_loop_here("tr_reply"));
     tri_envelope *request = self->current;
-    if (request == NULL || request->ask_generation == 0 ||
-        (self->flags & TRI_ACTOR_REPLIED) != 0 ||
+    if (request == NULL || request->ask_generation == 0 || (self->flags & TRI_ACTOR_REPLIED) != 0 ||
         (request->has_tail && tri_envelope_tail(request)->err < 0)) {
         return 0;
     }

@@ -41,16 +41,13 @@ static void drop_oldest(tri_actors *actors, tr_actor *actor) {
 /* The mailbox is full. 0: the envelope may be appended, 1: it is gone, negative: it is refused. */
 static int overflow(tri_actors *actors, tr_actor *actor, tri_envelope *envelope) {
     switch (actor->overflow) {
-    case TR_DROP_NEW:
-        tri_envelope_refuse(actors, envelope, TR_EDROPPED);
-        return 1;
+    case TR_DROP_NEW: tri_envelope_refuse(actors, envelope, TR_EDROPPED); return 1;
     case TR_DROP_OLD:
         while (actor->count > 0 && tri_mailbox_is_full(actor, envelope->size)) {
             drop_oldest(actors, actor);
         }
         return 0;
-    default:
-        return TR_EFULL;
+    default: return TR_EFULL;
     }
 }
 

@@ -58,33 +58,15 @@ static void put_field(struct out *out, const struct tr_field *field, const void 
     const void *at = (const char *)message + field->offset;
     char text[TR_REF_TEXT_SIZE];
     switch (field->kind) {
-    case TR_KIND_BOOL:
-        put(out, "%s", *(const bool *)at ? "true" : "false");
-        break;
-    case TR_KIND_INT32:
-        put(out, "%" PRId32, *(const int32_t *)at);
-        break;
-    case TR_KIND_UINT32:
-        put(out, "%" PRIu32, *(const uint32_t *)at);
-        break;
-    case TR_KIND_INT64:
-        put(out, "%" PRId64, *(const int64_t *)at);
-        break;
-    case TR_KIND_UINT64:
-        put(out, "%" PRIu64, *(const uint64_t *)at);
-        break;
-    case TR_KIND_DOUBLE:
-        put(out, "%.17g", *(const double *)at);
-        break;
-    case TR_KIND_STRING:
-        put_blob(out, at, true);
-        break;
-    case TR_KIND_BYTES:
-        put_blob(out, at, false);
-        break;
-    default:
-        put(out, "%s", tr_ref_print(*(const tr_ref *)at, text));
-        break;
+    case TR_KIND_BOOL: put(out, "%s", *(const bool *)at ? "true" : "false"); break;
+    case TR_KIND_INT32: put(out, "%" PRId32, *(const int32_t *)at); break;
+    case TR_KIND_UINT32: put(out, "%" PRIu32, *(const uint32_t *)at); break;
+    case TR_KIND_INT64: put(out, "%" PRId64, *(const int64_t *)at); break;
+    case TR_KIND_UINT64: put(out, "%" PRIu64, *(const uint64_t *)at); break;
+    case TR_KIND_DOUBLE: put(out, "%.17g", *(const double *)at); break;
+    case TR_KIND_STRING: put_blob(out, at, true); break;
+    case TR_KIND_BYTES: put_blob(out, at, false); break;
+    default: put(out, "%s", tr_ref_print(*(const tr_ref *)at, text)); break;
     }
 }
 

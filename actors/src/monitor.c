@@ -26,7 +26,7 @@ void tri_watch_arrived(tri_actors *actors, tri_envelope *envelope) {
     tri_extra *extra = actor != NULL ? tri_actor_extra(actor) : NULL;
     if (actor == NULL) {
         tri_watch_tell(actors, envelope,
-             tri_actor_end_reason(actors, envelope->to_slot, envelope->to_generation));
+                       tri_actor_end_reason(actors, envelope->to_slot, envelope->to_generation));
     } else if (extra == NULL) {
         tri_watch_tell(actors, envelope, -ENOMEM); /* better a false alarm than none ever */
     } else {
@@ -49,8 +49,7 @@ int tr_monitor(tr_self *self, tr_ref ref, uint64_t tag) {
     tr_loop *loop = tri_loop_here("tr_monitor");
     tri_actors *actors = tri_actors_of(loop);
     tr_down down = {.who = ref, .tag = tag};
-    tri_envelope *envelope =
-        tri_envelope_make(actors, TRI_WATCH, &tri_type_tr_down, &down, true);
+    tri_envelope *envelope = tri_envelope_make(actors, TRI_WATCH, &tri_type_tr_down, &down, true);
     if (envelope == NULL) {
         return -ENOMEM;
     }
@@ -58,7 +57,8 @@ int tr_monitor(tr_self *self, tr_ref ref, uint64_t tag) {
     tri_envelope_tail(envelope)->tag = tag;
     int err = tri_envelope_send(loop, &ref, envelope);
     if (err < 0) {
-        tri_watch_tell(actors, envelope, err); /* its loop or node can't be reached: that is the answer */
+        tri_watch_tell(actors, envelope,
+                       err); /* its loop or node can't be reached: that is the answer */
     }
     return 0;
 }

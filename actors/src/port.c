@@ -242,7 +242,7 @@ static void go_home(tr_loop *loop, tri_envelope *envelope,
     }
     tr_loop *owner = tri_loop_by_id(envelope->owner_loop);
     if (tri_inbox_push(&owner->inbox, &envelope->node, &envelope->node) < 0 &&
-               envelope->slab >= TRI_SLABS) {
+        envelope->slab >= TRI_SLABS) {
         tri_free(envelope);
     }
 }

@@ -31,10 +31,10 @@ static bool drop_expired(tri_actors *actors, tri_envelope *envelope) {
     if (envelope->ask_generation == 0) {
         return false;
     }
-    bool is_over = envelope->ask_loop == actors->loop->id
-                       ? !tri_ask_is_pending(actors, envelope->ask_slot, envelope->ask_generation)
-                       : envelope->has_tail &&
-                             tri_envelope_tail(envelope)->deadline <= actors->loop->now;
+    bool is_over =
+        envelope->ask_loop == actors->loop->id
+            ? !tri_ask_is_pending(actors, envelope->ask_slot, envelope->ask_generation)
+            : envelope->has_tail && tri_envelope_tail(envelope)->deadline <= actors->loop->now;
     if (is_over) {
         tri_envelope_refuse(actors, envelope, TR_ETIMEOUT);
     }

@@ -29,7 +29,8 @@ static int check_opts(const struct tr_behaviour *behaviour, const struct tr_spaw
         return -EINVAL;
     }
     if (opts->place < TR_HERE || (opts->place > TR_BY_KEY && opts->place < TR_LOOP(0))) {
-        tr_log(TR_LOG_ERROR, "tr_spawn(%s): .place is %d: expected an enum tr_place or TR_LOOP(index)",
+        tr_log(TR_LOG_ERROR,
+               "tr_spawn(%s): .place is %d: expected an enum tr_place or TR_LOOP(index)",
                behaviour->name, opts->place);
         return -EINVAL;
     }
@@ -62,21 +63,14 @@ static tr_loop *place(tri_actors *actors, const struct tr_spawn_opts *opts) {
     int loops = tr_runtime_loops(system->runtime);
     int index;
     switch (opts->place) {
-    case TR_HERE:
-        return actors->loop;
+    case TR_HERE: return actors->loop;
     case TR_ROUND_ROBIN:
-        index = (int)(__atomic_fetch_add(&system->next_place, 1, __ATOMIC_RELAXED) %
-                      (unsigned)loops);
+        index =
+            (int)(__atomic_fetch_add(&system->next_place, 1, __ATOMIC_RELAXED) % (unsigned)loops);
         break;
-    case TR_LEAST_LOADED:
-        index = least_loaded(system, loops);
-        break;
-    case TR_BY_KEY:
-        index = (int)(opts->key % (uint64_t)loops);
-        break;
-    default:
-        index = opts->place - TR_LOOP(0);
-        break;
+    case TR_LEAST_LOADED: index = least_loaded(system, loops); break;
+    case TR_BY_KEY: index = (int)(opts->key % (uint64_t)loops); break;
+    default: index = opts->place - TR_LOOP(0); break;
     }
     return tr_runtime_loop(system->runtime, index);
 }
@@ -296,7 +290,8 @@ static int spawn(tr_ref *ret_ref, const struct tr_behaviour *behaviour,
     tr_loop *to = place(actors, opts);
     if (to == NULL) {
         tr_log(TR_LOG_ERROR, "tr_spawn(%s): .place is TR_LOOP(%d): there are %d loops",
-               behaviour->name, opts->place - TR_LOOP(0), tr_runtime_loops(actors->system->runtime));
+               behaviour->name, opts->place - TR_LOOP(0),
+               tr_runtime_loops(actors->system->runtime));
         return TR_ENOPLACE;
     }
     return to == loop ? spawn_here(actors, ret_ref, behaviour, opts, wait)

@@ -14,14 +14,14 @@
 #define TRI_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 #define TRI_CONTAINER_OF(pointer, type, member) \
-    ((type *)(uintptr_t)((const char *)(pointer) - offsetof(type, member)))
+    ((type *)(uintptr_t)((const char *)(pointer)-offsetof(type, member)))
 
 /* An invariant of ours. */
-#define TRI_ASSERT(cond)                                       \
-    do {                                                       \
-        if (TRI_UNLIKELY(!(cond))) {                           \
-            tri_assert_failed(#cond, __FILE__, __LINE__);      \
-        }                                                      \
+#define TRI_ASSERT(cond)                                  \
+    do {                                                  \
+        if (TRI_UNLIKELY(!(cond))) {                      \
+            tri_assert_failed(#cond, __FILE__, __LINE__); \
+        }                                                 \
     } while (0)
 
 /* A rule that the caller of a public function broke: names call, object and rule. */

@@ -67,8 +67,8 @@ static void yield_cancel(tri_waiter *waiter) {
 int tri_fiber_yield(tr_loop *loop) {
     tri_fiber *fiber = loop->current;
     TRI_USAGE(fiber != NULL, "tr_yield", "may be called by a task or a handler only");
-    tri_waiter waiter = {.fiber = fiber, .cancel = yield_cancel, .reason = "yield",
-                         .is_woken = true};
+    tri_waiter waiter = {
+        .fiber = fiber, .cancel = yield_cancel, .reason = "yield", .is_woken = true};
     if (TRI_UNLIKELY(fiber->cancel_pending || fiber->cancel_forever)) {
         fiber->cancel_pending = false;
         waiter.result = TR_ECANCELLED;

@@ -16,9 +16,9 @@ void *tri_context_make(char *low, size_t size, tri_entry_fn *entry, void *arg);
 #if defined(__x86_64__) && !defined(TRI_SWITCH_UCONTEXT)
 
 #ifdef __AVX512F__
-#define TRI_AVX512_CLOBBERS                                                                        \
-    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",    \
-        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6",  \
+#define TRI_AVX512_CLOBBERS                                                                       \
+    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",   \
+        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", \
         "k7"
 #else
 #define TRI_AVX512_CLOBBERS
@@ -65,8 +65,8 @@ void tri_context_switch(void **save_sp, void *load_sp);
 #endif
 
 /* With TSan its call and the switch must stand in one frame: its shadow call stack is per fiber. */
-static inline __attribute__((always_inline)) void
-tri_switch_stacks(tr_loop *loop, tri_stack *from, tri_stack *to, bool from_ends) {
+static inline __attribute__((always_inline)) void tri_switch_stacks(tr_loop *loop, tri_stack *from,
+                                                                    tri_stack *to, bool from_ends) {
     loop->running = to;
 #if TRI_ASAN
     __sanitizer_start_switch_fiber(from_ends ? NULL : &from->asan_fake, to->low, to->size);

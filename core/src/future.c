@@ -12,7 +12,8 @@
 #include <errno.h>
 
 static void assert_here(const tr_future *future, const char *call) {
-    TRI_USAGE(future->loop == tri_current_loop, call, "a future belongs to the loop it was made on");
+    TRI_USAGE(future->loop == tri_current_loop, call,
+              "a future belongs to the loop it was made on");
 }
 
 /* ---- construction and destruction --------------------------------------------- */

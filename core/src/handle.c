@@ -7,15 +7,15 @@
 #include <errno.h>
 
 struct tr_handle {
-    tri_node node;       /* (L) in the ready queue; first member */
-    tri_timer timer;     /* (L) */
-    tr_loop *loop;       /* (C) */
-    tr_callback_fn *fn;  /* (L) NULL once it was called or cancelled */
-    void *arg;           /* (L) */
-    tr_handle *next;     /* (L) free list */
-    unsigned refs;       /* (L) one the loop's until it has run, one the caller's */
-    bool is_cancelled;   /* (L) */
-    bool is_timed;       /* (L) */
+    tri_node node;      /* (L) in the ready queue; first member */
+    tri_timer timer;    /* (L) */
+    tr_loop *loop;      /* (C) */
+    tr_callback_fn *fn; /* (L) NULL once it was called or cancelled */
+    void *arg;          /* (L) */
+    tr_handle *next;    /* (L) free list */
+    unsigned refs;      /* (L) one the loop's until it has run, one the caller's */
+    bool is_cancelled;  /* (L) */
+    bool is_timed;      /* (L) */
 };
 
 /* Handles come in chunks, so that those that are still scheduled when the loop ends are freed. */

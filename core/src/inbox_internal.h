@@ -43,9 +43,9 @@ static inline bool tri_inbox_has_work(tri_inbox *inbox) {
     /* Relaxed: a hint; the acquire exchange of take pairs with the pushes. */
     return atomic_load_explicit(&inbox->head, memory_order_relaxed) > TRI_INBOX_TAG_LAST;
 }
-tri_node *tri_inbox_take(tri_inbox *inbox);    /* all nodes, oldest first; NULL when empty */
-bool tri_inbox_park(tri_inbox *inbox);         /* false: work arrived, don't sleep */
-void tri_inbox_unpark(tri_inbox *inbox);       /* after the sleep; work may be there or not */
-tri_node *tri_inbox_close(tri_inbox *inbox);   /* what was left, oldest first */
+tri_node *tri_inbox_take(tri_inbox *inbox);  /* all nodes, oldest first; NULL when empty */
+bool tri_inbox_park(tri_inbox *inbox);       /* false: work arrived, don't sleep */
+void tri_inbox_unpark(tri_inbox *inbox);     /* after the sleep; work may be there or not */
+tri_node *tri_inbox_close(tri_inbox *inbox); /* what was left, oldest first */
 
 #endif

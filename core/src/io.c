@@ -49,12 +49,12 @@ struct io_side {
 };
 
 struct tr_io {
-    tr_loop *loop;             /* (C) */
-    void *registration;        /* (L) the poller's */
-    int fd;                    /* (L) */
-    unsigned refs;             /* (L) */
-    bool is_socket;            /* (C) */
-    struct io_side sides[2];   /* (L) reading, writing */
+    tr_loop *loop;           /* (C) */
+    void *registration;      /* (L) the poller's */
+    int fd;                  /* (L) */
+    unsigned refs;           /* (L) */
+    bool is_socket;          /* (C) */
+    struct io_side sides[2]; /* (L) reading, writing */
 };
 
 /* One call of a task; lives in its frame. */
@@ -420,8 +420,7 @@ static int after_accept_failure(struct io_call *call, int err) {
     case ENETUNREACH:
     case EHOSTDOWN:
     case EHOSTUNREACH:
-    case ENONET:
-        return 0;
+    case ENONET: return 0;
     /* The connection stays in the queue, so that trying again at once would spin. */
     case EMFILE:
     case ENFILE:
@@ -430,8 +429,7 @@ static int after_accept_failure(struct io_call *call, int err) {
         tr_log(TR_LOG_WARN, "accept: %s (%s); trying again in 100 ms", tr_err_text(-err),
                tr_err_name(-err));
         return tr_sleep(SHORTAGE_PAUSE);
-    default:
-        return after_failure(call, err);
+    default: return after_failure(call, err);
     }
 }
 
@@ -464,11 +462,8 @@ int tr_io_port(const tr_io *io) {
         return -errno;
     }
     switch (address.any.sa_family) {
-    case AF_INET:
-        return ntohs(address.v4.sin_port);
-    case AF_INET6:
-        return ntohs(address.v6.sin6_port);
-    default:
-        return -EAFNOSUPPORT;
+    case AF_INET: return ntohs(address.v4.sin_port);
+    case AF_INET6: return ntohs(address.v6.sin6_port);
+    default: return -EAFNOSUPPORT;
     }
 }

@@ -31,15 +31,15 @@ typedef struct tri_waiter tri_waiter;
 /* A fiber is the running part of a task or of an actor's activation. It has no stack of its
  * own while it runs on the dispatcher's; it gets that one when it suspends. */
 struct tri_fiber {
-    tri_node node;         /* (L) in the ready queue once woken; first member */
-    tri_stack *stack;      /* (L) set while suspended */
-    tri_waiter *waiter;    /* (L) what it is suspended in, else NULL */
+    tri_node node;            /* (L) in the ready queue once woken; first member */
+    tri_stack *stack;         /* (L) set while suspended */
+    tri_waiter *waiter;       /* (L) what it is suspended in, else NULL */
     struct tri_scope *scopes; /* (L) open time limits, innermost first */
-    int cancels;           /* (L) asked for and not taken back: asyncio's cancelling() */
-    bool cancel_pending;   /* (L) to be delivered by the next wait */
-    bool cancel_forever;   /* (L) killed: every wait returns TR_ECANCELLED */
+    int cancels;              /* (L) asked for and not taken back: asyncio's cancelling() */
+    bool cancel_pending;      /* (L) to be delivered by the next wait */
+    bool cancel_forever;      /* (L) killed: every wait returns TR_ECANCELLED */
     const char *(*name)(const tri_fiber *fiber); /* (C) for reports; async-signal-safe */
-    void *held;            /* (L) what a layer above keeps for the fiber, or NULL */
+    void *held; /* (L) what a layer above keeps for the fiber, or NULL */
     void (*release)(tr_loop *loop, tri_fiber *fiber); /* (L) gives `held` back at the end */
 };
 
@@ -49,9 +49,9 @@ struct tri_fiber {
  * is cancelled while it waits; it must either wake the waiter (after unlinking it) or pass the
  * request on and leave the wake-up to the normal course. */
 struct tri_waiter {
-    tri_fiber *fiber;                  /* set by tri_suspend() */
+    tri_fiber *fiber; /* set by tri_suspend() */
     void (*cancel)(tri_waiter *waiter);
-    const char *reason;                /* "sleep", "await", ...: for reports */
+    const char *reason; /* "sleep", "await", ...: for reports */
     int result;
     bool is_woken;
     bool keeps_result;  /* a cancellation after the wake-up is left for the next wait */
@@ -89,31 +89,31 @@ typedef struct tri_loop_ext {
 
 struct tr_loop {
     /* ---- other threads ---- */
-    tri_inbox inbox;             /* (P) */
+    tri_inbox inbox; /* (P) */
     /* ---- constant ---- */
-    tr_runtime *runtime;         /* (C) of the current life */
-    int id;                      /* (C) place in the process's table of loops */
-    int index;                   /* (C) place in the runtime */
-    uint32_t generation;         /* (L) lives on: first generation of the next life's actors */
-    bool in_use;                 /* (M) table mutex */
+    tr_runtime *runtime; /* (C) of the current life */
+    int id;              /* (C) place in the process's table of loops */
+    int index;           /* (C) place in the runtime */
+    uint32_t generation; /* (L) lives on: first generation of the next life's actors */
+    bool in_use;         /* (M) table mutex */
     /* ---- owner thread: every turn ---- */
-    tri_fiber *current;          /* (L) running fiber, NULL in a callback */
-    tri_stack *running;          /* (L) the stack we are on */
-    tri_stack *dispatcher;       /* (L) the stack whose frame runs the turns */
-    tri_stack *spare;            /* (L) for the next dispatcher: a suspension can't fail */
-    tri_stack *retired;          /* (L) left for good, to be reused by who runs next */
-    tri_node *batch;             /* (L) what is left of this turn */
-    tri_node *ready;             /* (L) next turn, FIFO */
-    tri_node **ready_tail;       /* (L) */
-    tri_flush *flushes;          /* (L) for the end of this turn */
-    int clock_credit;            /* (L) callbacks until the clock is read */
-    bool is_stopping;            /* (L) */
-    int turns_left;              /* (L) once it is stopping */
-    tri_flush due_flush;         /* (L) fires timers that are due already before the next turn */
-    tr_time now;                 /* (L) the clock as last read */
-    tr_time polled_at;           /* (L) */
-    tr_time spin;                /* (L) how long to spin: adapts to whether it pays */
-    tri_timers timers;           /* (L) */
+    tri_fiber *current;    /* (L) running fiber, NULL in a callback */
+    tri_stack *running;    /* (L) the stack we are on */
+    tri_stack *dispatcher; /* (L) the stack whose frame runs the turns */
+    tri_stack *spare;      /* (L) for the next dispatcher: a suspension can't fail */
+    tri_stack *retired;    /* (L) left for good, to be reused by who runs next */
+    tri_node *batch;       /* (L) what is left of this turn */
+    tri_node *ready;       /* (L) next turn, FIFO */
+    tri_node **ready_tail; /* (L) */
+    tri_flush *flushes;    /* (L) for the end of this turn */
+    int clock_credit;      /* (L) callbacks until the clock is read */
+    bool is_stopping;      /* (L) */
+    int turns_left;        /* (L) once it is stopping */
+    tri_flush due_flush;   /* (L) fires timers that are due already before the next turn */
+    tr_time now;           /* (L) the clock as last read */
+    tr_time polled_at;     /* (L) */
+    tr_time spin;          /* (L) how long to spin: adapts to whether it pays */
+    tri_timers timers;     /* (L) */
     /* ---- owner thread: the rest ---- */
     struct tr_seams seams;       /* (C) */
     void *poller;                /* (L) */
@@ -122,12 +122,12 @@ struct tr_loop {
     tri_overflow_scope overflow; /* (L) */
     struct tr_handle *handles;   /* (L) free list */
     struct tri_handle_chunk *handle_chunks; /* (L) all of them */
-    tr_task *tasks;              /* (L) all that live, newest first */
-    size_t task_count;           /* (L) */
-    tri_waiter *drain;           /* (L) who waits for task_count == drain_until */
-    size_t drain_until;          /* (L) */
-    tri_loop_ext *ext[TRI_EXT_COUNT]; /* (L) */
-    struct tr_loop_stats stats;  /* (L) */
+    tr_task *tasks;                         /* (L) all that live, newest first */
+    size_t task_count;                      /* (L) */
+    tri_waiter *drain;                      /* (L) who waits for task_count == drain_until */
+    size_t drain_until;                     /* (L) */
+    tri_loop_ext *ext[TRI_EXT_COUNT];       /* (L) */
+    struct tr_loop_stats stats;             /* (L) */
 };
 
 /* The loop of this thread, NULL if none. */
@@ -187,10 +187,10 @@ TRI_API tr_time tri_loop_update_now(tr_loop *loop);
 /* loop.c, for runtime.c */
 int tri_loop_acquire(tr_runtime *runtime, int index, const struct tr_seams *seams,
                      size_t stack_bytes, tr_loop **ret_loop);
-int tri_loop_enter(tr_loop *loop);   /* on its thread: poller, overflow scope, inbox opens */
-void tri_loop_run(tr_loop *loop);    /* until tri_loop_stop() */
-void tri_loop_stop(tr_loop *loop);   /* owner thread: ends when nothing is left to run, soon */
-void tri_loop_leave(tr_loop *loop);  /* on its thread; closes the inbox */
+int tri_loop_enter(tr_loop *loop);  /* on its thread: poller, overflow scope, inbox opens */
+void tri_loop_run(tr_loop *loop);   /* until tri_loop_stop() */
+void tri_loop_stop(tr_loop *loop);  /* owner thread: ends when nothing is left to run, soon */
+void tri_loop_leave(tr_loop *loop); /* on its thread; closes the inbox */
 void tri_loop_release(tr_loop *loop);
 /* loop.c, for fiber_internal.h: leave the dispatcher's stack to its fiber, go on with a fresh one. */
 void tri_loop_hand_over(tr_loop *loop);

@@ -230,7 +230,8 @@ static bool join_workers(tr_runtime *runtime, bool ran) {
         } else if (pthread_timedjoin_np(runtime->threads[i], NULL, &until) != 0) {
             tr_log(TR_LOG_ERROR,
                    "shutdown: loop %d is stuck in a callback or handler that blocks; its thread is "
-                   "left behind", i);
+                   "left behind",
+                   i);
             pthread_detach(runtime->threads[i]);
             all = false;
         }
@@ -311,8 +312,8 @@ static int make_loops(tr_runtime *runtime) {
     /* Spinning needs a CPU of one's own, and somebody who may post meanwhile. */
     bool spins = runtime->loop_count > 1 && runtime->loop_count <= runtime->allowed_cpu_count;
     for (int i = 0; i < runtime->loop_count; i++) {
-        int err = tri_loop_acquire(runtime, i, &seams, runtime->opts.stack_bytes,
-                                   &runtime->loops[i]);
+        int err =
+            tri_loop_acquire(runtime, i, &seams, runtime->opts.stack_bytes, &runtime->loops[i]);
         if (err < 0) {
             return err;
         }
@@ -390,8 +391,7 @@ int tr_run_with(tr_task_fn *fn, const struct tr_run_opts *opts) {
         return err;
     }
     cpu_set_t before;
-    bool was_pinned = runtime->cpus[0] >= 0 &&
-                      sched_getaffinity(0, sizeof before, &before) == 0 &&
+    bool was_pinned = runtime->cpus[0] >= 0 && sched_getaffinity(0, sizeof before, &before) == 0 &&
                       tri_cpu_pin(runtime->cpus[0]) == 0;
     tri_signals_block(runtime);
     err = run_loops(runtime);

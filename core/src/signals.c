@@ -14,8 +14,8 @@
 
 /* What a thread does to itself must reach it there and then: a SIGPIPE that is kept until the mask
  * comes back would end the program long after the write that nobody read. */
-static const int never_blocked[] = {SIGSEGV, SIGBUS,  SIGILL,  SIGFPE, SIGTRAP,
-                                    SIGABRT, SIGSYS,  SIGPROF, SIGPIPE};
+static const int never_blocked[] = {SIGSEGV, SIGBUS, SIGILL,  SIGFPE, SIGTRAP,
+                                    SIGABRT, SIGSYS, SIGPROF, SIGPIPE};
 
 void tri_signals_block(tr_runtime *runtime) {
     sigset_t mask;

@@ -45,7 +45,7 @@ typedef struct tri_scope {
     tri_timer timer;
     struct tri_scope *outer;
     tri_fiber *fiber;
-    int cancels;     /* of the fiber when the scope began */
+    int cancels; /* of the fiber when the scope began */
     bool has_expired;
     bool is_pending; /* its request is what made the fiber's cancel_pending */
 } __attribute__((may_alias)) scope;

@@ -155,8 +155,7 @@ static long parse_number(const char *option, const char *value, long low, long h
 }
 
 static void bad_usage(const char *what, const char *problem) {
-    fprintf(stderr,
-            "echo: %s %s: expected [--port P] [--max-connections N] [--idle-seconds S]\n",
+    fprintf(stderr, "echo: %s %s: expected [--port P] [--max-connections N] [--idle-seconds S]\n",
             what, problem);
     exit(2);
 }

@@ -192,7 +192,7 @@ T_TASK_TEST(future, callbacks_run_in_order_in_the_next_turn) {
     tr_future_set(future, 0, NULL);
     T_CHECK_STR(trace, ""); /* never inside the completing call */
     T_CHECK_INT(tr_future_add_done_callback(future, note_done, &notes[3]), 0);
-    T_CHECK_STR(trace, ""); /* nor inside the adding one */
+    T_CHECK_STR(trace, "");  /* nor inside the adding one */
     tr_future_unref(future); /* the callbacks hold their own references */
     T_CHECK_INT(tr_yield(), 0);
     T_CHECK_STR(trace, "abcd");

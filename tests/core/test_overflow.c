@@ -45,8 +45,7 @@ T_DEATH_TEST_MSG(overflow, names_a_task_on_its_own_stack, SIGSEGV,
     t_run_task(start_one, &fn, 1);
 }
 
-T_DEATH_TEST_MSG(overflow, names_the_main_task, SIGSEGV,
-                 "troupe: stack overflow in task 'main'") {
+T_DEATH_TEST_MSG(overflow, names_the_main_task, SIGSEGV, "troupe: stack overflow in task 'main'") {
     t_run_task(run_over, NULL, 2);
 }
 

@@ -244,8 +244,8 @@ static int sleep_until_cancelled(void *arg) {
 
 static void start_sleepers(void *arg) {
     for (int i = 0; i < 5; i++) {
-        T_CHECK_INT(
-            tr_task_new(tr_loop_running(), "sleeper", sleep_until_cancelled, NULL, NULL), 0);
+        T_CHECK_INT(tr_task_new(tr_loop_running(), "sleeper", sleep_until_cancelled, NULL, NULL),
+                    0);
     }
     atomic_fetch_add((atomic_int *)arg, 1);
 }
@@ -358,8 +358,8 @@ static int start_stubborn_elsewhere(void *arg) {
 
 T_TEST(runtime, a_task_that_refuses_to_end_on_another_loop) {
     struct log *log = begin_log();
-    T_CHECK_INT(
-        tr_run(start_stubborn_elsewhere, NULL, .loops = 2, .shutdown_timeout = 30 * TR_MS), 0);
+    T_CHECK_INT(tr_run(start_stubborn_elsewhere, NULL, .loops = 2, .shutdown_timeout = 30 * TR_MS),
+                0);
     T_CHECK(strstr(log->text, "'stubborn' on loop 1 did not end") != NULL);
     T_CHECK(strstr(log->text, "stuck") == NULL);
     tr_log_set_sink(NULL, NULL, TR_LOG_WARN);

@@ -14,7 +14,7 @@
 /* Fill the callee-saved registers that the compiler may not know of, suspend, compare. */
 static __attribute__((noinline)) int registers_survive(uint64_t seed) {
     uint64_t out[5] = {0};
-    uint64_t *to = out;     /* rdi and rsi don't survive the call */
+    uint64_t *to = out; /* rdi and rsi don't survive the call */
     uint64_t from = seed;
     int (*suspend)(void) = tr_yield;
     uint64_t result;
@@ -76,8 +76,8 @@ T_TASK_TEST(context_switch, keeps_callee_saved_registers) {
     uint64_t seeds[4] = {0x1111111111111100, 0x2222222222222200, 0x3333333333333300, 0x4400};
     tr_task *tasks[4];
     for (int i = 0; i < 4; i++) {
-        T_CHECK_INT(
-            tr_task_new(tr_loop_running(), "regs", keep_registers, &seeds[i], &tasks[i]), 0);
+        T_CHECK_INT(tr_task_new(tr_loop_running(), "regs", keep_registers, &seeds[i], &tasks[i]),
+                    0);
     }
     for (int i = 0; i < 4; i++) {
         T_CHECK_INT(tr_task_join(tasks[i]), 0);

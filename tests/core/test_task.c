@@ -234,8 +234,8 @@ static int in_join(void *arg) {
 }
 
 T_TASK_TEST(task, cancelled_at_each_suspension_point) {
-    static tr_task_fn *const points[] = {in_sleep, in_await, in_gather, in_wait_for, in_join,
-                                         sleep_forever};
+    static tr_task_fn *const points[] = {in_sleep,    in_await, in_gather,
+                                         in_wait_for, in_join,  sleep_forever};
     for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
         tr_future *future;
         T_TASK_REQUIRE(tr_future_new(tr_loop_running(), &future) == 0);

@@ -87,7 +87,7 @@ T_TASK_TEST(timeout, inner_expires) {
     int err = tr_sleep(TR_SECOND * 10);
     err = tr_timeout_end(&inner, err);
     T_CHECK_INT(err, TR_ETIMEOUT);
-    T_CHECK_INT(tr_sleep(TR_MS), 0); /* the outer one still has time */
+    T_CHECK_INT(tr_sleep(TR_MS), 0);                       /* the outer one still has time */
     T_CHECK_INT(tr_timeout_end(&outer, err), TR_ETIMEOUT); /* passed on, not made here */
     T_CHECK_INT(tr_task_cancelling(NULL), 0);
     return 0;

@@ -29,13 +29,13 @@ enum tr_place {
 
 /** What happens to a message that finds the mailbox full. */
 enum tr_overflow {
-    TR_FAIL = 0,     /**< it is refused: TR_EFULL to a sender on the same loop, else a dead letter */
+    TR_FAIL = 0, /**< it is refused: TR_EFULL to a sender on the same loop, else a dead letter */
     TR_DROP_NEW = 1, /**< it becomes a dead letter, the sender is told 0 */
     TR_DROP_OLD = 2  /**< the oldest message of the mailbox becomes a dead letter instead */
 };
 
 enum {
-    TR_MAILBOX_MESSAGES = 1024,        /**< default bound of a mailbox, messages */
+    TR_MAILBOX_MESSAGES = 1024,         /**< default bound of a mailbox, messages */
     TR_MAILBOX_BYTES = 16 * 1024 * 1024 /**< default bound of a mailbox, bytes */
 };
 /** For tr_spawn_opts.mailbox_messages and .mailbox_bytes: no bound. */
@@ -229,13 +229,14 @@ TR_API TR_NODISCARD int tr_spawn_start_with(tr_ref *ret_ref, const struct tr_beh
 
 #ifndef __cplusplus
 /** tr_spawn(&ref, counter, .name = "counter", ...): tr_spawn_with() with the options written out. */
-#define tr_spawn(ret, ...)           TRI_SPAWN(tr_spawn_with, ret, __VA_ARGS__, .tri_end = 0)
+#define tr_spawn(ret, ...) TRI_SPAWN(tr_spawn_with, ret, __VA_ARGS__, .tri_end = 0)
 /** tr_spawn_start(&ref, counter, ...): tr_spawn_start_with() with the options written out. */
-#define tr_spawn_start(ret, ...)     TRI_SPAWN(tr_spawn_start_with, ret, __VA_ARGS__, .tri_end = 0)
-#define TRI_SPAWN(fn, ret, name, ...)                                                              \
+#define tr_spawn_start(ret, ...) TRI_SPAWN(tr_spawn_start_with, ret, __VA_ARGS__, .tri_end = 0)
+#define TRI_SPAWN(fn, ret, name, ...) \
     fn((ret), &tri_behaviour_##name, &(struct tr_spawn_opts){__VA_ARGS__})
 /** The argument of a spawn: .arg = TR_ARG(start, .count = 3). */
-#define TR_ARG(...) {TRI_TYPE_OF(__VA_ARGS__), TRI_LITERAL(__VA_ARGS__)}
+#define TR_ARG(...) \
+    { TRI_TYPE_OF(__VA_ARGS__), TRI_LITERAL(__VA_ARGS__) }
 #endif
 
 /* ---- the life of an actor ----------------------------------------------------------------- */

@@ -99,19 +99,18 @@ TR_API int tr_reply_error(tr_self *self, int err);
 
 #ifndef __cplusplus
 /** tr_send(to, add, .amount = 3) */
-#define tr_send(to, ...)                                                                           \
-    tr_send_message((to), TRI_TYPE_OF(__VA_ARGS__), TRI_LITERAL(__VA_ARGS__))
+#define tr_send(to, ...) tr_send_message((to), TRI_TYPE_OF(__VA_ARGS__), TRI_LITERAL(__VA_ARGS__))
 /** tr_send_wait(to, add, .amount = 3) */
-#define tr_send_wait(to, ...)                                                                      \
+#define tr_send_wait(to, ...) \
     tr_send_wait_message((to), TRI_TYPE_OF(__VA_ARGS__), TRI_LITERAL(__VA_ARGS__))
 /** tr_ask(to, 5 * TR_SECOND, &reply, query, .field = value): the type of &reply is checked. */
-#define tr_ask(to, timeout, ret, ...)                                                              \
-    tr_ask_message((to), (timeout), TRI_TYPE_OF(__VA_ARGS__), TRI_LITERAL(__VA_ARGS__),            \
+#define tr_ask(to, timeout, ret, ...)                                                   \
+    tr_ask_message((to), (timeout), TRI_TYPE_OF(__VA_ARGS__), TRI_LITERAL(__VA_ARGS__), \
                    TRI_REPLY_TYPE(__VA_ARGS__, ~), TRI_REPLY_CHECK(ret, __VA_ARGS__, ~))
-#define TRI_REPLY_TYPE(name, ...) tri_reply_type_of_##name
-#define TRI_REPLY_CHECK(ret, name, ...) _Generic((ret), tri_reply_of_##name *: (ret))
+#define TRI_REPLY_TYPE(name, ...)       tri_reply_type_of_##name
+#define TRI_REPLY_CHECK(ret, name, ...) _Generic((ret), tri_reply_of_##name * : (ret))
 /** tr_reply(self, total, .value = 3) */
-#define tr_reply(self, ...)                                                                        \
+#define tr_reply(self, ...) \
     tr_reply_message((self), TRI_TYPE_OF(__VA_ARGS__), TRI_LITERAL(__VA_ARGS__))
 #endif
 
@@ -146,11 +145,11 @@ TR_API TR_NODISCARD int tr_receive_types(tr_self *self, tr_time timeout,
                                          tr_received *ret);
 
 /** tr_receive(self, timeout, &m): any message. */
-#define tr_receive(self, timeout, ret)  tr_receive_types((self), (timeout), NULL, 0, (ret))
+#define tr_receive(self, timeout, ret) tr_receive_types((self), (timeout), NULL, 0, (ret))
 /** Whether a received message is of a type: tr_is(&m, add). */
-#define tr_is(received, name)           ((received)->type == &tri_type_##name)
+#define tr_is(received, name) ((received)->type == &tri_type_##name)
 /** A received message as its struct: const add *a = tr_as(&m, add). */
-#define tr_as(received, name)           ((const name *)(received)->message)
+#define tr_as(received, name) ((const name *)(received)->message)
 
 /* ---- dead letters ------------------------------------------------------------------------------- */
 
@@ -159,7 +158,7 @@ struct tr_dead_letter {
     tr_ref to;                  /**< whom it was for */
     const struct tr_type *type; /**< what it was */
     const void *message;        /**< the struct; NULL when it is not known any more */
-    int reason;                 /**< why: TR_ENOACTOR, TR_EFULL, the error the actor ended with, ... */
+    int reason; /**< why: TR_ENOACTOR, TR_EFULL, the error the actor ended with, ... */
 };
 
 /** Told of dead letters, on the loop where each was found to be one. Must not suspend. */
@@ -205,8 +204,8 @@ template <class M> inline int tr_send_wait(tr_ref to, const M &message) {
 }
 /** tr_ask(to, 5 * TR_SECOND, &reply, query{}): the type of &reply is checked. */
 template <class M>
-inline int tr_ask(tr_ref to, tr_time timeout, decltype(tri_reply_of(static_cast<const M *>(nullptr))) ret,
-                  const M &message) {
+inline int tr_ask(tr_ref to, tr_time timeout,
+                  decltype(tri_reply_of(static_cast<const M *>(nullptr))) ret, const M &message) {
     return tr_ask_message(to, timeout, tri_type_of(&message), &message, tri_type_of(ret), ret);
 }
 /** tr_reply(self, total{3}) */

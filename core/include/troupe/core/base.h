@@ -36,10 +36,10 @@
 /** A time or a duration: nanoseconds of the loop's clock, which is monotonic. */
 typedef int64_t tr_time;
 
-#define TR_US      INT64_C(1000)          /**< one microsecond */
-#define TR_MS      INT64_C(1000000)       /**< one millisecond */
-#define TR_SECOND  INT64_C(1000000000)    /**< one second */
-#define TR_FOREVER INT64_MAX              /**< a duration that never ends */
+#define TR_US      INT64_C(1000)       /**< one microsecond */
+#define TR_MS      INT64_C(1000000)    /**< one millisecond */
+#define TR_SECOND  INT64_C(1000000000) /**< one second */
+#define TR_FOREVER INT64_MAX           /**< a duration that never ends */
 
 /** One event loop: it belongs to one thread for life. */
 typedef struct TR_LOOP_ROLE tr_loop tr_loop;

@@ -9,8 +9,8 @@
 #include <troupe/core/seam.h>
 #include <troupe/core/task.h>
 
-#define TR_ALL_CPUS      (-1) /**< as many loops as CPUs that this process may use */
-#define TR_LOOPS_MAX     256  /**< loops that can live in one process */
+#define TR_ALL_CPUS  (-1) /**< as many loops as CPUs that this process may use */
+#define TR_LOOPS_MAX 256  /**< loops that can live in one process */
 
 /** Options of tr_run(); everything zero is a good default. */
 struct tr_run_opts {
@@ -19,9 +19,9 @@ struct tr_run_opts {
     bool no_pinning; /**< leave the threads to the scheduler. Otherwise each loop is pinned to one
                           of the CPUs this process may use, unless there are more loops than CPUs. */
     bool no_signals; /**< leave SIGINT and SIGTERM alone */
-    size_t stack_bytes;             /**< of each task, bytes; 0: 256 KiB */
-    tr_time shutdown_timeout;       /**< for the end of everything, nanoseconds; 0: 5 s */
-    const struct tr_seams *seams;   /**< NULL: the system's; borrowed until the end */
+    size_t stack_bytes;           /**< of each task, bytes; 0: 256 KiB */
+    tr_time shutdown_timeout;     /**< for the end of everything, nanoseconds; 0: 5 s */
+    const struct tr_seams *seams; /**< NULL: the system's; borrowed until the end */
 };
 
 TR_BEGIN_DECLS
@@ -65,13 +65,13 @@ TR_API tr_loop *tr_runtime_loop(const tr_runtime *runtime, int index);
 
 /** What a loop has done so far. */
 struct tr_loop_stats {
-    uint64_t turns;        /**< turns that ran something */
-    uint64_t callbacks;    /**< callbacks, task steps and actor activations */
-    uint64_t polls;        /**< calls of the poller */
-    uint64_t parks;        /**< times the loop went to sleep */
-    uint64_t tasks;        /**< tasks alive */
-    uint64_t timers;       /**< timers pending */
-    uint64_t stacks;       /**< stacks in use */
+    uint64_t turns;     /**< turns that ran something */
+    uint64_t callbacks; /**< callbacks, task steps and actor activations */
+    uint64_t polls;     /**< calls of the poller */
+    uint64_t parks;     /**< times the loop went to sleep */
+    uint64_t tasks;     /**< tasks alive */
+    uint64_t timers;    /**< timers pending */
+    uint64_t stacks;    /**< stacks in use */
 };
 
 /** Read the running loop's counters.

@@ -37,10 +37,10 @@ struct tr_poller_ops {
 
 /** One set of seams. NULL members mean the real thing. */
 struct tr_seams {
-    tr_time (*now)(void *arg);              /**< monotonic clock, nanoseconds */
-    uint64_t (*random)(void *arg);          /**< 64 uniform bits */
-    const struct tr_poller_ops *poller;     /**< readiness */
-    void *arg;                              /**< given to each of them; owned by the caller */
+    tr_time (*now)(void *arg);          /**< monotonic clock, nanoseconds */
+    uint64_t (*random)(void *arg);      /**< 64 uniform bits */
+    const struct tr_poller_ops *poller; /**< readiness */
+    void *arg;                          /**< given to each of them; owned by the caller */
 };
 
 TR_BEGIN_DECLS
