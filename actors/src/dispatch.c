@@ -199,12 +199,15 @@ void tri_actor_run(tr_loop *loop, tri_node *node) {
     if (TRI_UNLIKELY((actor->flags & TRI_ACTOR_NEW) != 0) && !is_ending(actor)) {
         start(actors, actor);
     }
-    int budget = TRI_MESSAGES_PER_TURN;
+    /* No further than to the next look at the clock, so that slow handlers aren't run in long rows. */
+    int granted =
+        loop->clock_credit < TRI_MESSAGES_PER_TURN ? loop->clock_credit + 1 : TRI_MESSAGES_PER_TURN;
+    int budget = granted;
     while (actor->head != NULL && budget > 0 && !is_ending(actor)) {
         budget--;
         handle(actors, actor, tri_mailbox_pop(actor));
     }
-    loop->clock_credit -= TRI_MESSAGES_PER_TURN - budget;
+    loop->clock_credit -= granted - budget;
     tri_fiber_leave(loop, &activation.fiber);
     actor->fiber = NULL;
     if (TRI_UNLIKELY(is_ending(actor))) {

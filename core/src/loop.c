@@ -104,10 +104,27 @@ void tri_fiber_resume(tr_loop *loop, tri_node *node) {
 /* ---- one turn ------------------------------------------------------------------- */
 
 tr_time tri_loop_update_now(tr_loop *loop) {
-    loop->stats.callbacks += (uint64_t)(TRI_CLOCK_EVERY - loop->clock_credit);
     loop->now = loop->seams.now(loop->seams.arg);
-    loop->clock_credit = TRI_CLOCK_EVERY;
     return loop->now;
+}
+
+/* So many callbacks until the next look at the clock. */
+static void grant_credit(tr_loop *loop, int credit) {
+    loop->stats.callbacks += (uint64_t)(loop->clock_granted - loop->clock_credit);
+    loop->clock_credit = credit;
+    loop->clock_granted = credit;
+    loop->granted_at = loop->now;
+}
+
+/* As many as took no longer than a quantum the last time: callbacks that compute for a millisecond
+ * each must not keep timers and descriptors waiting for 64 of them. One quick callback among slow
+ * ones proves little, so the number only doubles. */
+static int fair_credit(const tr_loop *loop) {
+    tr_time used = loop->clock_granted - loop->clock_credit;
+    tr_time took = loop->now - loop->granted_at;
+    tr_time fair = took <= TRI_POLL_QUANTUM ? 2 * (tr_time)loop->clock_granted
+                                            : used * TRI_POLL_QUANTUM / took;
+    return fair < 1 ? 1 : fair > TRI_CLOCK_EVERY ? TRI_CLOCK_EVERY : (int)fair;
 }
 
 static void run_flushes(tr_loop *loop) {
@@ -153,10 +170,11 @@ static void poll_until(tr_loop *loop, tr_time deadline) {
     loop->polled_at = tri_loop_update_now(loop);
 }
 
-/* Every 64 callbacks, in the middle of a batch: time passes and the world may have news. What it
- * wakes goes to the next turn. */
+/* Every 64 callbacks at the latest, in the middle of a batch: time passes and the world may have
+ * news. What it wakes goes to the next turn. */
 static void tick(tr_loop *loop) {
     tri_loop_update_now(loop);
+    grant_credit(loop, fair_credit(loop));
     fire_timers(loop);
     if (loop->now - loop->polled_at >= TRI_POLL_QUANTUM) {
         if (loop->flushes != NULL) {
@@ -202,6 +220,9 @@ static void wait_for_work(tr_loop *loop) {
     tri_loop_update_now(loop);
     fire_timers(loop);
     if (loop->ready != NULL || loop->flushes != NULL) {
+        if (loop->now - loop->polled_at >= TRI_POLL_QUANTUM) {
+            poll_until(loop, 0); /* timers that are always due don't shut out descriptors */
+        }
         return;
     }
     tr_time deadline = tri_timers_next(&loop->timers);
@@ -215,6 +236,7 @@ static void wait_for_work(tr_loop *loop) {
     loop->stats.parks++;
     poll_until(loop, deadline);
     tri_inbox_unpark(&loop->inbox);
+    grant_credit(loop, loop->clock_granted); /* the time asleep is no callback's */
     if (loop->spin > 0) {
         /* Short sleeps mean that a spin would have paid. */
         bool was_short = loop->now - slept_at < 4 * TRI_SPIN_MAX;
@@ -348,7 +370,7 @@ void tri_loop_leave(tr_loop *loop) {
 void tr_loop_get_stats(tr_loop *loop, struct tr_loop_stats *ret_stats) {
     TRI_USAGE(loop == tri_current_loop, "tr_loop_get_stats", "the loop of this thread only");
     *ret_stats = loop->stats;
-    ret_stats->callbacks += (uint64_t)(TRI_CLOCK_EVERY - loop->clock_credit);
+    ret_stats->callbacks += (uint64_t)(loop->clock_granted - loop->clock_credit);
     ret_stats->tasks = loop->task_count;
     ret_stats->timers = loop->timers.count;
     ret_stats->stacks = loop->stacks.in_use;

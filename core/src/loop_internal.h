@@ -107,10 +107,12 @@ struct tr_loop {
     tri_node **ready_tail; /* (L) */
     tri_flush *flushes;    /* (L) for the end of this turn */
     int clock_credit;      /* (L) callbacks until the clock is read */
+    int clock_granted;     /* (L) how many that were at the last look */
     bool is_stopping;      /* (L) */
     int turns_left;        /* (L) once it is stopping */
     tri_flush due_flush;   /* (L) fires timers that are due already before the next turn */
     tr_time now;           /* (L) the clock as last read */
+    tr_time granted_at;    /* (L) the time of that look */
     tr_time polled_at;     /* (L) */
     tr_time spin;          /* (L) how long to spin: adapts to whether it pays */
     tri_timers timers;     /* (L) */

@@ -94,7 +94,8 @@ int tri_loop_acquire(tr_runtime *runtime, int index, const struct tr_seams *seam
     loop->index = index;
     loop->seams = *seams;
     loop->ready_tail = &loop->ready;
-    loop->clock_credit = TRI_CLOCK_EVERY;
+    loop->clock_credit = 1; /* grows as callbacks prove quick */
+    loop->clock_granted = 1;
     tri_stack_pool_init(&loop->stacks, stack_bytes);
     *ret_loop = loop;
     return 0;

@@ -86,10 +86,12 @@ int wc_ledger_add(wc_ledger *ledger, const char *path, size_t size) {
             return err;
         }
     }
-    char *copy = strndup(path, size);
+    char *copy = malloc(size + 1);
     if (copy == NULL) {
         return -ENOMEM;
     }
+    memcpy(copy, path, size); /* which ends where it ends, without a zero byte */
+    copy[size] = '\0';
     ledger->files[ledger->file_count++] = (struct file){.path = copy, .state = QUEUED};
     return 0;
 }

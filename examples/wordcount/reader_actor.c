@@ -54,14 +54,16 @@ static int on_shard_at(tr_self *self, reader *r, const shard_at *m) {
 /* ---- reading ---- */
 
 static int read_file(reader *r, const count_file *m) {
-    char *path = strndup(m->path.data, m->path.size);
+    char *path = malloc(m->path.size + 1);
     if (path == NULL) {
         return -ENOMEM;
     }
+    memcpy(path, m->path.data, m->path.size); /* bytes, not ended by a zero */
+    path[m->path.size] = '\0';
     int err = wc_reader_open(r->files, path, r->words);
     if (err == 0) {
         while ((err = wc_reader_step(r->files)) > 0) {
-            err = tr_yield();
+            err = tr_sleep(WC_GIVE_WAY);
             if (err < 0) {
                 break;
             }

@@ -370,3 +370,42 @@ static int use_the_other_loop(void *arg) {
 T_DEATH_TEST_MSG(loop, call_soon_on_another_loop, SIGABRT, "tr_loop_call_soon") {
     t_run_task(use_the_other_loop, NULL, 2);
 }
+
+/* ---- slow callbacks ----------------------------------------------------------------------- */
+
+static int compute_slowly(void *arg) {
+    bool *stop = arg;
+    while (!*stop) {
+        tr_time until = tr_loop_time(tr_loop_running()) + TR_MS;
+        while (tr_loop_time(tr_loop_running()) < until) {
+        }
+        int err = tr_yield();
+        if (err < 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+/* asyncio: a task that gives way after each piece of work lets timers and sockets in between. */
+T_TASK_TEST(loop, slow_tasks_that_give_way_do_not_delay_timers_for_long) {
+    bool stop = false;
+    tr_task *tasks[4];
+    for (int i = 0; i < 4; i++) {
+        T_TASK_REQUIRE(tr_task_new(tr_loop_running(), "slow", compute_slowly, &stop, &tasks[i]) ==
+                       0);
+    }
+    T_CHECK_INT(tr_sleep(50 * TR_MS), 0); /* the loop learns that its callbacks are slow */
+    tr_time begun = tr_loop_time(tr_loop_running());
+    for (int i = 0; i < 5; i++) {
+        T_CHECK_INT(tr_sleep(TR_MS), 0);
+    }
+    tr_time took = tr_loop_time(tr_loop_running()) - begun;
+    T_CHECK(took <
+            150 * TR_MS); /* 25 ms where nothing else runs; 320 ms if 64 callbacks pass each */
+    stop = true;
+    for (int i = 0; i < 4; i++) {
+        T_CHECK_INT(tr_task_join(tasks[i]), 0);
+    }
+    return 0;
+}

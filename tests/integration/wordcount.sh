@@ -42,12 +42,16 @@ shows() {
 }
 # json KEY: the number behind "KEY": in the JSON output
 json() { sed -n "s/.*\"$1\":\([0-9][0-9]*\).*/\1/p" "$dir/out"; }
-no_process_left() {
+workers() { # the process ids of this test's workers
     local cmdline
     for cmdline in /proc/[0-9]*/cmdline; do
-        if { tr '\0' ' ' <"$cmdline"; } 2>/dev/null | grep -qF -- "--links=$TMPDIR/"; then return 1; fi
+        if { tr '\0' ' ' <"$cmdline"; } 2>/dev/null | grep -qF -- "--links=$TMPDIR/"; then
+            cmdline=${cmdline#/proc/}
+            echo "${cmdline%/cmdline}"
+        fi
     done
 }
+no_process_left() { [ -z "$(workers)" ]; }
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 
 # ---- a tree with known contents
@@ -147,6 +151,7 @@ interrupt() {
     setsid env --default-signal=INT "$wordcount" "$@" "$big" >"$dir/out" 2>"$dir/err" </dev/null &
     program=$!
     sleep "$delay"
+    if [ -n "${HANG:-}" ]; then kill -STOP "$(workers | head -n 1)"; fi
     began=$(now_ms)
     kill -INT -- "-$program" || fail "had ended already: the tree is too small"
     wait "$program" || status=$?
@@ -161,6 +166,7 @@ says "interrupted: the counts are incomplete"
 interrupt 0.6 --nodes 3 --loops 2
 says "interrupted: the counts are incomplete"
 grep -q '^words ' "$dir/out" || fail "did not print what it had counted"
+HANG=1 interrupt 0.6 --nodes 3 # a worker that doesn't answer is not waited for
 for delay in 0.01 0.02 0.03 0.05 0.1 0.2; do interrupt "$delay" --nodes 3; done
 
 # ---- the first process is killed: the others don't stay

@@ -243,8 +243,7 @@ static void wait_for_goodbyes(tri_transport *transport) {
     tri_timers_cancel(&transport->loop->timers, &goodbye.timer);
     for (size_t i = 0; i < transport->link_count; i++) {
         if (!transport->links[i]->has_left) {
-            transport->links[i]->has_left = true;
-            tri_link_close_dialer(transport->links[i]);
+            tri_session_go_down(&transport->links[i]->session, transport->loop->now, TR_ENODEDOWN);
         }
     }
 }
