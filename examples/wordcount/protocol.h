@@ -31,10 +31,6 @@ enum {
 };
 #define WC_ASK_TIMEOUT (30 * TR_SECOND)
 
-/* How long work in pieces gives way after each. tr_yield() lets other tasks run, but the loop has a look
- * at its clock, sockets and signals only after 64 of them, and a piece may take a millisecond. */
-#define WC_GIVE_WAY TR_US
-
 /* ---- walker: finds the files ---- */
 
 TR_MESSAGE(walker_start, (1, ref, boss), (2, bytes, roots)); /* roots: each ends in a zero byte */

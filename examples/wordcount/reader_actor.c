@@ -63,7 +63,7 @@ static int read_file(reader *r, const count_file *m) {
     int err = wc_reader_open(r->files, path, r->words);
     if (err == 0) {
         while ((err = wc_reader_step(r->files)) > 0) {
-            err = tr_sleep(WC_GIVE_WAY);
+            err = tr_yield();
             if (err < 0) {
                 break;
             }

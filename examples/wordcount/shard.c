@@ -143,7 +143,7 @@ static int add_draft(shard *s, const add_words *m) {
     for (struct part *part = (*at)->first; err == 0 && part != NULL; part = part->next) {
         err = wc_unpack(part->words, part->size, s->words);
         if (err == 0) {
-            err = tr_sleep(WC_GIVE_WAY);
+            err = tr_yield();
         }
     }
     drop_draft(find_draft(s, m->file));

@@ -38,7 +38,7 @@ static int walk(tr_ref boss, wc_walk *walk) {
     while ((err = wc_walk_next(walk, &file)) > 0) {
         err = tell(boss, &file); /* waits while the boss has enough to do */
         if (err == 0) {
-            err = tr_sleep(WC_GIVE_WAY);
+            err = tr_yield();
         }
         if (err < 0) {
             return err;
