@@ -404,7 +404,7 @@ void tri_answer_arrived(tri_actors *actors, tri_envelope *envelope);
 /* Turn a request into its answer: err, or with 0 its own type and payload. Needs no memory. */
 void tri_envelope_answer(tri_actors *actors, tri_envelope *envelope, int err);
 /* Wait for an answer, registered by the caller: 0 and *ret_ref for spawns. */
-int tri_ask_spawned(tri_actors *actors, int (*start)(tri_actors *actors, tri_ask_id id, void *arg),
+int tri_ask_spawned(tri_actors *actors, int (*begin)(tri_actors *actors, tri_ask_id id, void *arg),
                     void *arg, tr_ref *ret_ref);
 
 /* ---- spawn.c ---- */

@@ -86,7 +86,7 @@ tri_ask_id tri_ask_id_of(tr_loop *loop, const tri_ask *ask) {
 /* A spawn whose spawner has given up: nobody would ever know the actor. */
 static void nobody_waits(tri_actors *actors, const struct tr_type *type, const void *message) {
     (void)actors;
-    if (type == &tri_type_tri_spawned) {
+    if (message != NULL && type == &tri_type_tri_spawned) {
         (void)tr_kill(((const tri_spawned *)message)->who);
     }
 }

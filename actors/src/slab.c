@@ -52,6 +52,7 @@ void *tri_slab_alloc_slow(tri_actors *actors, size_t size, uint8_t *ret_slab) {
         return NULL;
     }
     struct tri_block *block = actors->free[slab];
+    TRI_ASSERT(block != NULL);
     actors->free[slab] = block->next;
     return block;
 }

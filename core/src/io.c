@@ -377,7 +377,7 @@ static int finish_connect(tr_io *io) {
 
 int tr_tcp_connect(const char *host, uint16_t port, tr_io **ret_io) {
     union address address;
-    tr_io *io;
+    tr_io *io = NULL;
     TRI_USAGE(tri_loop_here("tr_tcp_connect")->current != NULL, "tr_tcp_connect",
               "suspends: it may be called by a task or a handler, not by a callback");
     socklen_t size = parse_address(host, port, &address);

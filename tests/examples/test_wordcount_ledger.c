@@ -40,7 +40,7 @@ static struct wc_done done(const struct wc_work *work, uint64_t committed, uint6
 
 static int report(wc_ledger *ledger, struct wc_done d) {
     unsigned reader;
-    return wc_ledger_report(ledger, &d, &reader);
+    return (int)wc_ledger_report(ledger, &d, &reader);
 }
 
 T_TEST(ledger, gives_each_file_out_once) {

@@ -40,6 +40,7 @@ static inline int tri_buffer_reserve(tri_buffer *buffer, size_t more) {
 /* After a tri_buffer_reserve() that covers it. */
 static inline void tri_buffer_put(tri_buffer *buffer, const void *bytes, size_t size) {
     if (size > 0) {
+        TRI_ASSERT(buffer->data != NULL && buffer->capacity - buffer->size >= size);
         memcpy(buffer->data + buffer->size, bytes, size);
         buffer->size += size;
     }

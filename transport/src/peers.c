@@ -52,8 +52,10 @@ static tr_ref *collect(const tri_transport *transport, const char *name, size_t 
     }
     tr_ref *refs = count > 0 ? tri_malloc(count * sizeof *refs) : NULL;
     *ret_count = refs != NULL ? count : 0;
-    if (count > 0 && refs == NULL) {
-        tr_log(TR_LOG_ERROR, "out of memory: the monitors of node '%s' are not told", name);
+    if (refs == NULL) {
+        if (count > 0) {
+            tr_log(TR_LOG_ERROR, "out of memory: the monitors of node '%s' are not told", name);
+        }
         return NULL;
     }
     count = 0;
