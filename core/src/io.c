@@ -398,6 +398,7 @@ int tr_tcp_connect(const char *host, uint16_t port, tr_io **ret_io) {
     }
     int err = open_or_close(fd, &io);
     if (err == 0 && !is_done) {
+        TRI_ASSERT(io != NULL);
         err = finish_connect(io);
         if (err < 0) {
             tr_io_close(io);
