@@ -25,6 +25,7 @@ typedef void tr_ready_fn(void *arg, int ready);
 struct tr_poller_ops {
     /** Make a poller for one loop; wake_fd is the eventfd that foreign threads write. */
     int (*open)(void *seam_arg, int wake_fd, void **ret_poller);
+    /** Free it, with the registrations that are left. */
     void (*close)(void *poller);
     /** Register a descriptor once, edge-triggered for both directions. */
     int (*add)(void *poller, int fd, tr_ready_fn *fn, void *arg, void **ret_registration);
