@@ -199,6 +199,8 @@ static void let_go(tr_runtime *runtime, int go) {
 /* Threads for loops 1.. ; returns once each has a working loop, or an error. */
 static int start_workers(tr_runtime *runtime) {
     int err = 0;
+    sigset_t before;
+    tri_signals_block_all(&before);
     for (int i = 1; i < runtime->loop_count && err == 0; i++) {
         err = -pthread_create(&runtime->threads[i], NULL, worker_main, runtime->loops[i]);
         if (err == 0) {
@@ -208,6 +210,7 @@ static int start_workers(tr_runtime *runtime) {
             runtime->thread_count++;
         }
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_mutex_lock(&runtime->mutex);
     while (runtime->started < runtime->thread_count) {
         pthread_cond_wait(&runtime->changed, &runtime->mutex);

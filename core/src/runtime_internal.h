@@ -44,9 +44,10 @@ struct tr_runtime {
 };
 
 /* signals.c */
-void tri_signals_block(tr_runtime *runtime); /* before any thread starts */
-int tri_signals_begin(tr_runtime *runtime);  /* on loop 0 */
-void tri_signals_end(tr_runtime *runtime);   /* on loop 0's thread */
+void tri_signals_block(tr_runtime *runtime);  /* on loop 0's thread, before any other starts */
+void tri_signals_block_all(sigset_t *before); /* what the other threads inherit */
+int tri_signals_begin(tr_runtime *runtime);   /* on loop 0 */
+void tri_signals_end(tr_runtime *runtime);    /* on loop 0's thread */
 void tri_signals_unblock(tr_runtime *runtime);
 
 #endif

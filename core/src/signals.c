@@ -1,35 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * signals.c: SIGINT and SIGTERM on loop 0 lead to an orderly stop.
+ * signals.c: SIGINT, SIGTERM and SIGHUP on loop 0 lead to an orderly stop.
  *
- * All signals that can wait are blocked in every thread of the runtime, and a signalfd on loop 0
- * takes the two. After the first one the former mask comes back, so that a second one meets its
- * ordinary disposition: the way out when the orderly stop takes too long.
+ * The three are blocked on the thread of loop 0, where a signalfd takes them; other signals keep
+ * their meaning there. The other threads of the runtime block all that can wait, so that a handler
+ * of the program runs on loop 0's thread. After the first signal the former mask comes back, so that
+ * a second one meets its ordinary disposition: the way out when the orderly stop takes too long.
  */
 #include "runtime_internal.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* What a thread does to itself must reach it there and then: a SIGPIPE that is kept until the mask
- * comes back would end the program long after the write that nobody read. */
+/* What a thread does to itself must reach it there and then. */
 static const int never_blocked[] = {SIGSEGV, SIGBUS, SIGILL,  SIGFPE, SIGTRAP,
                                     SIGABRT, SIGSYS, SIGPROF, SIGPIPE};
 
+/* SIGHUP only where it means something: under nohup it is ignored, and stays so. */
+static void stop_signals(sigset_t *set) {
+    struct sigaction hangup;
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) {
+        sigaddset(set, SIGHUP);
+    }
+}
+
 void tri_signals_block(tr_runtime *runtime) {
+    sigset_t mask;
+    if (runtime->opts.no_signals) {
+        sigemptyset(&mask);
+    } else {
+        stop_signals(&mask);
+    }
+    pthread_sigmask(SIG_BLOCK, &mask, &runtime->mask_before);
+    runtime->is_masked = true;
+}
+
+void tri_signals_block_all(sigset_t *before) {
     sigset_t mask;
     sigfillset(&mask);
     for (size_t i = 0; i < sizeof never_blocked / sizeof never_blocked[0]; i++) {
         sigdelset(&mask, never_blocked[i]);
     }
-    if (runtime->opts.no_signals) {
-        sigdelset(&mask, SIGINT);
-        sigdelset(&mask, SIGTERM);
-    }
-    sigdelset(&mask, SIGALRM); /* whoever sets an alarm wants it */
-    pthread_sigmask(SIG_BLOCK, &mask, &runtime->mask_before);
-    runtime->is_masked = true;
+    pthread_sigmask(SIG_BLOCK, &mask, before);
 }
 
 void tri_signals_unblock(tr_runtime *runtime) {
@@ -47,8 +64,8 @@ static void signal_arrived(void *arg, int ready) {
     if (read(runtime->signal_fd, &info, sizeof info) != (ssize_t)sizeof info) {
         return;
     }
-    tr_log(TR_LOG_INFO, "%s: stopping; once more ends the program at once",
-           info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
+    tr_log(TR_LOG_INFO, "SIG%s: stopping; once more ends the program at once",
+           sigabbrev_np((int)info.ssi_signo));
     runtime->was_interrupted = true;
     tri_signals_unblock(runtime);
     if (runtime->main != NULL) {
@@ -61,9 +78,7 @@ int tri_signals_begin(tr_runtime *runtime) {
         return 0;
     }
     sigset_t wanted;
-    sigemptyset(&wanted);
-    sigaddset(&wanted, SIGINT);
-    sigaddset(&wanted, SIGTERM);
+    stop_signals(&wanted);
     int fd = signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0) {
         return -errno;

@@ -40,11 +40,12 @@ static int check_roots(const struct wc_options *options) {
 /* From the first process that is started to the last that has ended, Ctrl-C is for tr_run() only: it
  * sees what is blocked, too. What comes before or after ends the program at once. */
 static void block_signals(sigset_t *ret_before) {
-    sigset_t both;
-    sigemptyset(&both);
-    sigaddset(&both, SIGINT);
-    sigaddset(&both, SIGTERM);
-    sigprocmask(SIG_BLOCK, &both, ret_before);
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGHUP);
+    sigprocmask(SIG_BLOCK, &stop, ret_before);
 }
 
 /* Warnings of the library. */

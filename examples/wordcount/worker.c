@@ -54,6 +54,7 @@ int wc_worker_main(const struct wc_options *options) {
     /* Ctrl-C reaches all processes of the terminal; the first one decides what comes of it. If that
      * one is killed, so are we, even if our loops are stuck. */
     signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != (pid_t)options->parent) {
         return 1; /* it is gone already */

@@ -18,7 +18,7 @@ struct tr_run_opts {
     int loops;       /**< loops, one a thread: 1 to TR_LOOPS_MAX, TR_ALL_CPUS; 0: 1 */
     bool no_pinning; /**< leave the threads to the scheduler. Otherwise each loop is pinned to one
                           of the CPUs this process may use, unless there are more loops than CPUs. */
-    bool no_signals; /**< leave SIGINT and SIGTERM alone */
+    bool no_signals; /**< leave SIGINT, SIGTERM and SIGHUP alone */
     size_t stack_bytes;           /**< of each task, bytes; 0: 256 KiB */
     tr_time shutdown_timeout;     /**< for the end of everything, nanoseconds; 0: 5 s */
     const struct tr_seams *seams; /**< NULL: the system's; borrowed until the end */
@@ -33,8 +33,9 @@ TR_BEGIN_DECLS
  * cancelled, and the call returns when they have ended or opts->shutdown_timeout is over; who held
  * it up is logged.
  *
- * The first SIGINT or SIGTERM cancels the main task. A second one ends the process at once, as if
- * Troupe weren't there. Both signals have their former disposition again when the call returns.
+ * The first SIGINT, SIGTERM or SIGHUP (unless that is ignored, as under nohup) cancels the main task.
+ * A second one ends the process at once, as if Troupe weren't there. Other signals keep their meaning:
+ * a handler of the program runs on the calling thread.
  *
  * @param fn    the main task's body
  * @param opts  NULL: all defaults; copied
