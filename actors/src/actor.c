@@ -63,7 +63,7 @@ static int more_slots(tri_actors *actors) {
 static void slot_free(tri_actors *actors, uint32_t slot) {
     struct tri_slot *entry = slot_at(actors, slot);
     entry->actor = NULL;
-    entry->generation++;
+    entry->generation = tri_next_generation(entry->generation);
     if (entry->generation > actors->last_generation) {
         actors->last_generation = entry->generation;
     }
@@ -235,7 +235,7 @@ static void end_extra(tri_actors *actors, tr_actor *actor, int reason) {
     if (extra->spawner != NULL) {
         tri_spawn_answer(actors, extra->spawner, reason, actor);
     }
-    tri_senders_wake(&extra->senders, 0); /* they look again and find it gone */
+    tri_senders_wake(&extra->senders, UINT32_MAX, 0); /* they look again and find it gone */
     tri_watchers_tell(actors, actor, actor->reason);
     if (extra->arg != NULL) {
         tri_envelope_free(actors->loop, extra->arg);

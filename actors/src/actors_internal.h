@@ -316,6 +316,11 @@ struct tri_system {
     tr_time deadline;        /* (C) once is_closing: of the actors' end */
 };
 
+/* 0 is nobody. */
+static inline uint32_t tri_next_generation(uint32_t generation) {
+    return generation == UINT32_MAX ? 1 : generation + 1;
+}
+
 /* ---- system.c ---- */
 static inline tri_remote *tri_system_remote(tri_system *system) {
     /* Pairs with the release in tri_system_set_remote(). */
@@ -363,7 +368,8 @@ int tri_envelope_send(tr_loop *loop, const tr_ref *to, tri_envelope *envelope);
 
 /* ---- waiting lists of senders: port.c ---- */
 int tri_sender_wait(tri_sender **list, const char *reason);
-void tri_senders_wake(tri_sender **list, int result);
+/* The first `count` of them; they look again whether there is room. */
+void tri_senders_wake(tri_sender **list, uint32_t count, int result);
 
 /* ---- send.c ---- */
 /* Suspend until a message of that size has room at the actor, or on the way to it. */

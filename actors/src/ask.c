@@ -64,7 +64,7 @@ tri_ask *tri_ask_take(tri_actors *actors, uint32_t slot, uint32_t generation) {
     }
     tri_ask *ask = entry->ask;
     entry->ask = NULL;
-    entry->generation++;
+    entry->generation = tri_next_generation(entry->generation);
     if (entry->generation > actors->last_generation) {
         actors->last_generation = entry->generation;
     }
@@ -380,20 +380,22 @@ int tr_ask_message(tr_ref to, tr_time timeout, const struct tr_type *type, const
     if (TRI_UNLIKELY(actors == NULL)) {
         return -ENOMEM;
     }
-    if (TRI_UNLIKELY(loop->current->held != NULL)) {
-        release_reply(loop, loop->current);
-    }
-    for (;;) {
-        bool was_sent;
-        int err = ask_once(actors, &to, timeout, type, message, reply_type, ret_reply, &was_sent);
+    /* The message may borrow the strings of the last reply: that lives until this ask has ended. */
+    tri_envelope *last = loop->current->held;
+    loop->current->held = NULL;
+    bool was_sent;
+    int err;
+    do {
+        err = ask_once(actors, &to, timeout, type, message, reply_type, ret_reply, &was_sent);
         if (TRI_LIKELY(was_sent || err != TR_EFULL)) {
-            return err;
+            break;
         }
         err = wait_for_room(actors, &to, tri_message_size(type, message), &timeout);
-        if (err < 0) {
-            return err;
-        }
+    } while (err == 0);
+    if (TRI_UNLIKELY(last != NULL)) {
+        tri_envelope_free(loop, last);
     }
+    return err;
 }
 
 int tri_ask_spawned(tri_actors *actors, int (*begin)(tri_actors *actors, tri_ask_id id, void *arg),
@@ -404,6 +406,7 @@ int tri_ask_spawned(tri_actors *actors, int (*begin)(tri_actors *actors, tri_ask
     if (err < 0) {
         return err;
     }
+    asker.waiter.keeps_result = true; /* an actor that is there must not be lost */
     err = begin(actors, tri_ask_id_of(actors->loop, &asker.ask), arg);
     if (err < 0) {
         tri_ask_forget(actors->loop, &asker.ask);

@@ -20,9 +20,8 @@ void tri_mailbox_unlink(tr_actor *actor, tri_node **link, tri_envelope *envelope
 
 void tri_senders_look_again(tr_actor *actor) {
     tri_extra *extra = actor->extra;
-    if (extra != NULL && extra->senders != NULL && actor->count <= actor->count_max / 2 &&
-        actor->bytes <= actor->bytes_max / 2) {
-        tri_senders_wake(&extra->senders, 0);
+    if (extra != NULL && extra->senders != NULL && actor->count < actor->count_max) {
+        tri_senders_wake(&extra->senders, actor->count_max - actor->count, 0);
     }
 }
 

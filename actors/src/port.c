@@ -47,13 +47,12 @@ int tri_sender_wait(tri_sender **list, const char *reason) {
     return tri_suspend(&sender.waiter);
 }
 
-void tri_senders_wake(tri_sender **list, int result) {
-    tri_sender *sender = *list;
-    *list = NULL;
-    while (sender != NULL) {
-        tri_sender *next = sender->next;
+void tri_senders_wake(tri_sender **list, uint32_t count, int result) {
+    while (*list != NULL && count > 0) {
+        tri_sender *sender = *list;
+        *list = sender->next;
+        count--;
         tri_wake(&sender->waiter, result);
-        sender = next;
     }
 }
 
@@ -74,9 +73,10 @@ static uint32_t *returns_count(tri_envelope *first) {
     return &first->ask_slot;
 }
 
+/* At half, not at once: large steps keep both loops busy. */
 static void wake_waiting(tri_port *port) {
     if (TRI_UNLIKELY(port->waiting != NULL) && port->on_way <= TRI_PAIR_CREDIT / 2) {
-        tri_senders_wake(&port->waiting, 0);
+        tri_senders_wake(&port->waiting, TRI_PAIR_CREDIT - port->on_way, 0);
     }
 }
 

@@ -82,14 +82,19 @@ static void receive_timeout(tr_loop *loop, tri_timer *timer) {
     tri_receive *receive = TRI_CONTAINER_OF(timer, tri_receive, timer);
     (void)loop;
     receive->actor->state = TRI_RUNNING;
-    tri_wake(&receive->waiter, TR_ETIMEOUT);
+    tri_wake_once(&receive->waiter, TR_ETIMEOUT);
 }
 
 static int wait_for_message(tri_receive *receive) {
     tr_actor *actor = receive->actor;
     actor->extra->receive = receive;
     actor->state = TRI_RECEIVING;
-    receive->waiter = (tri_waiter){.cancel = receive_cancel, .reason = "receive"};
+    receive->waiter =
+        (tri_waiter){.cancel = receive_cancel, .reason = "receive", .keeps_result = true};
+    if (actor->extra->senders != NULL && !tri_mailbox_is_full(actor, 0)) {
+        tri_senders_wake(&actor->extra->senders, actor->count_max,
+                         0); /* one may have what we want */
+    }
     int err = tri_suspend(&receive->waiter);
     actor->extra->receive = NULL;
     actor->state = TRI_RUNNING;
@@ -108,6 +113,12 @@ int tr_receive_types(tr_self *self, tr_time timeout, const struct tr_type *const
     }
     if ((self->flags & TRI_ACTOR_KILLED) != 0) {
         return TR_ECANCELLED; /* what is left in the mailbox becomes dead letters */
+    }
+    if (TRI_UNLIKELY(--loop->clock_credit <= 0)) { /* others get their turn */
+        int err = tri_fiber_yield(loop);
+        if (err < 0) {
+            return err;
+        }
     }
     tri_receive receive = {.timer.fire = receive_timeout,
                            .loop = loop,

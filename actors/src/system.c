@@ -18,7 +18,8 @@
 
 static void actors_close(tr_loop *loop, tri_loop_ext *ext) {
     tri_actors *actors = (tri_actors *)(void *)ext;
-    loop->generation = actors->last_generation + 1; /* the next life begins above all of this one */
+    loop->generation = tri_next_generation(
+        actors->last_generation); /* the next life begins above all of this one */
 }
 
 static void actors_free(tri_actors *actors) {
@@ -105,7 +106,7 @@ static void drain_timeout(tr_loop *loop, tri_timer *timer) {
     struct drain *drain = TRI_CONTAINER_OF(timer, struct drain, timer);
     (void)loop;
     drain->actors->drained = NULL;
-    tri_wake(&drain->waiter, TR_ETIMEOUT);
+    tri_wake_once(&drain->waiter, TR_ETIMEOUT);
 }
 
 static void drain_cancel(tri_waiter *waiter) {
@@ -216,7 +217,7 @@ static void all_timeout(tr_loop *loop, tri_timer *timer) {
     struct all_wait *wait = TRI_CONTAINER_OF(timer, struct all_wait, timer);
     (void)loop;
     wait->system->shutdown = NULL;
-    tri_wake(&wait->waiter, TR_ETIMEOUT);
+    tri_wake_once(&wait->waiter, TR_ETIMEOUT);
 }
 
 static void system_shutdown(tr_runtime *runtime, tri_runtime_ext *ext, tr_time deadline) {

@@ -42,6 +42,11 @@ int tri_suspend(tri_waiter *waiter) {
     fiber->waiter = waiter;
     if (TRI_UNLIKELY(fiber->cancel_pending || fiber->cancel_forever) && !waiter->is_woken) {
         deliver(fiber, waiter);
+        if (waiter->is_woken && fiber->cancel_forever) {
+            /* Code that waits again and again must not keep the loop to itself now. */
+            tri_loop_ready(loop, &fiber->node);
+            switch_out(loop, fiber);
+        }
     }
     if (!waiter->is_woken) {
         switch_out(loop, fiber);

@@ -65,6 +65,12 @@ TRI_API int tri_suspend(tri_waiter *waiter);
 TRI_API void tri_wake(tri_waiter *waiter, int result);
 /* Give way once: the fiber runs again in the next turn. 0 or TR_ECANCELLED. */
 TRI_API int tri_fiber_yield(tr_loop *loop);
+/* For timers: the wait may have been completed already, in the same turn. */
+static inline void tri_wake_once(tri_waiter *waiter, int result) {
+    if (!waiter->is_woken) {
+        tri_wake(waiter, result);
+    }
+}
 /* Cancel as tr_task_cancel() does. */
 TRI_API void tri_fiber_cancel(tri_fiber *fiber);
 /* Cancel and keep cancelling: each further wait returns TR_ECANCELLED. */

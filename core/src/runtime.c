@@ -100,7 +100,7 @@ static void finish_timeout(tr_loop *loop, tri_timer *timer) {
     struct finish_wait *wait = TRI_CONTAINER_OF(timer, struct finish_wait, timer);
     (void)loop;
     wait->runtime->finish_wait = NULL;
-    tri_wake(&wait->waiter, TR_ETIMEOUT);
+    tri_wake_once(&wait->waiter, TR_ETIMEOUT);
 }
 
 static void finish_cancel(tri_waiter *waiter) {

@@ -168,7 +168,7 @@ struct drain {
 static void drain_timeout(tr_loop *loop, tri_timer *timer) {
     struct drain *drain = TRI_CONTAINER_OF(timer, struct drain, timer);
     loop->drain = NULL;
-    tri_wake(&drain->waiter, TR_ETIMEOUT);
+    tri_wake_once(&drain->waiter, TR_ETIMEOUT);
 }
 
 static void drain_cancel(tri_waiter *waiter) {

@@ -171,8 +171,10 @@ static void errand_begin(void *arg) {
 static void errand_timeout(tr_loop *loop, tri_timer *timer) {
     struct errand *errand = TRI_CONTAINER_OF(timer, struct errand, timer);
     (void)loop;
-    errand->is_abandoned = true;
-    tri_wake(&errand->waiter, TR_ETIMEOUT);
+    if (!errand->waiter.is_woken) { /* it came back in this very turn */
+        errand->is_abandoned = true;
+        tri_wake(&errand->waiter, TR_ETIMEOUT);
+    }
 }
 
 static void errand_cancel(tri_waiter *waiter) {
