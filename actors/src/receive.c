@@ -125,10 +125,12 @@ int tr_receive_types(tr_self *self, tr_time timeout, const struct tr_type *const
                            .actor = self,
                            .types = types,
                            .type_count = type_count};
-    tri_envelope *envelope;
+    tri_envelope *envelope = NULL;
     bool is_timed = false;
     int err = 0;
-    while ((envelope = take(actors, self, types, type_count)) == NULL && err == 0) {
+    /* A cancellation comes first: who gives up takes nothing. */
+    while (err != TR_ECANCELLED && (envelope = take(actors, self, types, type_count)) == NULL &&
+           err == 0) {
         if (timeout <= 0) {
             err = TR_ETIMEOUT;
             break;
