@@ -11,6 +11,11 @@ set(TROUPE_BELOW_actors "troupe-core")
 set(TROUPE_BELOW_transport "troupe-actors")
 
 set(all_layers "")
+# The way from the .pc files back to the prefix, so that an installed tree can be moved.
+file(RELATIVE_PATH TROUPE_PC_TO_PREFIX "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig"
+     "${CMAKE_INSTALL_PREFIX}")
+string(REGEX REPLACE "/$" "" TROUPE_PC_TO_PREFIX "${TROUPE_PC_TO_PREFIX}")
+
 foreach(layer IN LISTS TROUPE_LAYERS)
   install(TARGETS troupe_${layer} troupe_${layer}_static EXPORT troupe-${layer}
     RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}

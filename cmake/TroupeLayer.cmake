@@ -27,7 +27,8 @@ function(troupe_add_layer name)
       set(suffix "")
       add_library(${target} SHARED $<TARGET_OBJECTS:${objects}>)
       set_target_properties(${target} PROPERTIES
-        VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+        VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
+        INSTALL_RPATH "$ORIGIN")
       target_link_options(${target} PRIVATE -Wl,-z,defs,-z,relro,-z,noexecstack)
       if(TROUPE_SANITIZE OR TROUPE_FUZZ)
         # The sanitizers' runtime is in the executable.

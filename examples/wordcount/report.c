@@ -335,6 +335,7 @@ static int put_totals(struct json_object *root, const struct wc_report *report) 
     const struct wc_totals *totals = &report->totals;
     int err = put_files(root, totals);
 
+    err = err < 0 ? err : put(root, "complete", json_object_new_boolean(!report->is_partial));
     err = err < 0 ? err : put_number(root, "bytes", totals->raw_bytes);
     err = err < 0 ? err : put_number(root, "text_bytes", totals->text_bytes);
     err = err < 0 ? err : put_number(root, "words", totals->words);

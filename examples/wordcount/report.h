@@ -35,6 +35,7 @@ struct wc_report {
     double seconds; /* these three: 0 leaves the line out */
     unsigned loops;
     unsigned nodes;
+    bool is_partial; /* interrupted: not all files were counted */
 };
 
 /* A table for people. 0, -ENOMEM, or what the system said about writing. */

@@ -56,7 +56,7 @@ static void log_line(void *arg, const struct tr_log_line *line) {
 
 /* ---- after ---- */
 
-static int print_report(const struct wc_job *job) {
+static int print_report(const struct wc_job *job, bool is_partial) {
     const struct wc_options *options = job->options;
     struct wc_entry *top = calloc(options->top + 1, sizeof *top);
     if (top == NULL) {
@@ -68,7 +68,8 @@ static int print_report(const struct wc_job *job) {
                                .top_count = wc_top_of_table(job->words, top, options->top),
                                .seconds = job->seconds,
                                .loops = options->loops,
-                               .nodes = options->nodes};
+                               .nodes = options->nodes,
+                               .is_partial = is_partial};
     int err = options->json ? wc_report_json(&report, stdout) : wc_report_text(&report, stdout);
     free(top);
     if (err < 0) {
@@ -117,7 +118,7 @@ static int verify_result(const struct wc_job *job) {
 static int finish(const struct wc_job *job, int err) {
     if (err == TR_EINTERRUPTED) {
         wc_say("interrupted: the counts are incomplete");
-        print_report(job);
+        print_report(job, true);
         return EXIT_INTERRUPTED;
     }
     if (err < 0) {
@@ -126,7 +127,7 @@ static int finish(const struct wc_job *job, int err) {
     if (job->changed > 0) {
         wc_say("%llu files have changed while they were counted", (unsigned long long)job->changed);
     }
-    if (print_report(job) < 0) {
+    if (print_report(job, false) < 0) {
         return EXIT_FAILED;
     }
     return job->options->verify ? verify_result(job) : EXIT_DONE;
