@@ -60,7 +60,7 @@ int tr_send_message(tr_ref to, const struct tr_type *type, const void *message) 
 /* ---- waiting for room -------------------------------------------------------------------------- */
 
 /* Until the actor has room, or is gone. */
-static inline int wait_here(tri_actors *actors, const tr_ref *to, size_t size) {
+static int wait_here(tri_actors *actors, const tr_ref *to, size_t size) {
     for (;;) {
         tr_actor *actor = tri_actor_find(actors, to->slot, to->generation);
         if (TRI_LIKELY(actor == NULL || !tri_mailbox_is_full(actor, size))) {
@@ -103,8 +103,13 @@ static int send_wait_here(tri_actors *actors, const tr_ref *to, const struct tr_
     }
     envelope->to_slot = to->slot;
     envelope->to_generation = to->generation;
+    tr_actor *actor = tri_actor_find(actors, to->slot, to->generation);
+    if (TRI_LIKELY(actor != NULL && !tri_mailbox_is_full(actor, envelope->size))) {
+        tri_mailbox_append(actors, actor, envelope);
+        return 0;
+    }
     int err = wait_here(actors, to, envelope->size);
-    if (TRI_LIKELY(err == 0)) {
+    if (err == 0) {
         err = tri_envelope_deliver(actors, envelope);
     }
     if (TRI_UNLIKELY(err < 0)) {
