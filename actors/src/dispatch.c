@@ -100,10 +100,7 @@ static inline void release_held(tr_loop *loop, tri_fiber *fiber) {
 static void handle_message(tri_actors *actors, tr_actor *actor, tri_envelope *envelope) {
     const struct tri_row *row = row_of(actor, envelope->type);
     bool is_ask = envelope->ask_generation != 0;
-    actor->current = envelope;
-    actor->flags &= (uint8_t)~TRI_ACTOR_REPLIED;
     if (TRI_UNLIKELY(row == NULL)) {
-        actor->current = NULL;
         if (envelope->kind == TRI_DOWN) { /* an actor that doesn't care for it any more */
             tri_envelope_free(actors->loop, envelope);
         } else {
@@ -111,18 +108,26 @@ static void handle_message(tri_actors *actors, tr_actor *actor, tri_envelope *en
         }
         return;
     }
-    if (TRI_UNLIKELY(is_ask) && has_expired(actors, envelope)) {
-        tri_current_done(actors, actor, TR_ETIMEOUT);
-        return;
+    actor->current = envelope;
+    if (TRI_UNLIKELY(is_ask)) {
+        actor->flags &= (uint8_t)~TRI_ACTOR_REPLIED;
+        if (has_expired(actors, envelope)) {
+            current_done(actors, actor, TR_ETIMEOUT);
+            return;
+        }
     }
     actors->stats.handled++;
     int err = row->handler(actor, tri_actor_state_of(actor), tri_envelope_payload(envelope));
-    if (TRI_UNLIKELY((actor->flags & TRI_ACTOR_KILLED) != 0)) {
+    if (TRI_LIKELY(err >= 0 && !is_ask && (actor->flags & TRI_ACTOR_KILLED) == 0)) {
+        actor->current = NULL;
+        tri_envelope_release(actors, envelope);
+        return;
+    }
+    if ((actor->flags & TRI_ACTOR_KILLED) != 0) {
         err = TR_EKILLED;
     }
     current_done(actors, actor, err);
-    release_held(actors->loop, actor->fiber);
-    if (TRI_UNLIKELY(err < 0)) {
+    if (err < 0) {
         fail(actor, err);
     }
 }
