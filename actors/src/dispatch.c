@@ -91,12 +91,6 @@ static void fail(tr_actor *actor, int err) {
     }
 }
 
-static inline void release_held(tr_loop *loop, tri_fiber *fiber) {
-    if (TRI_UNLIKELY(fiber->held != NULL)) {
-        fiber->release(loop, fiber);
-    }
-}
-
 static void handle_message(tri_actors *actors, tr_actor *actor, tri_envelope *envelope) {
     const struct tri_row *row = row_of(actor, envelope->type);
     bool is_ask = envelope->ask_generation != 0;
@@ -178,7 +172,6 @@ static void start(tri_actors *actors, tr_actor *actor) {
         err = call_init(actor);
         init_done(actors, actor, err);
     }
-    release_held(actors->loop, actor->fiber);
     if (err < 0) {
         fail(actor, err);
     }
